@@ -32,6 +32,12 @@ const box = (west: number, south: number, east: number, north: number): Line => 
   return degrees(...points);
 };
 
+/** Whole numbers from 0 to below a bound, the same at every run. */
+const randomNumbers = (seed: number) => {
+  let state = seed;
+  return (below: number): number => (state = (state * 48271) % 2147483647) % below;
+};
+
 describe("coastline", () => {
   const executor = new BareWasi();
   let program: Uint8Array;
@@ -130,13 +136,31 @@ describe("coastline", () => {
       const layout: Layout = { width: 360, height: 180, columns: 4, rows: 3 };
       const raster = await runPlain({ executor, program, layout, detail: "50m" });
       const kilometresToCoast = coastReference(coarse);
-      let seed = 20;
-      const random = (below: number) => (seed = (seed * 48271) % 2147483647) % below;
+      const random = randomNumbers(20);
       for (let i = 0; i < 100; i++) {
         const x = random(360);
         const y = random(180);
         const expected = kilometresToCoast(x - 179.5, 89.5 - y);
         expect(Math.abs(raster[y * 360 + x]!) / 10, `pixel ${x}, ${y}`).to.be.closeTo(Math.max(expected, 0.1), ROUNDING);
+      }
+    });
+
+    it("equals it for coasts of few, long segments, on a map in one tile", async function () {
+      this.timeout(60_000);
+      const random = randomNumbers(7);
+      for (let world = 0; world < 8; world++) {
+        const lines = Array.from({ length: 12 }, () =>
+          degrees(...Array.from({ length: 3 + random(30) }, (): [number, number] => [random(361) - 180, random(181) - 90])),
+        );
+        const tile = "x 0\ny 0\nwidth 40\nheight 20\nmapWidth 40\nmapHeight 20\n";
+        const outcome = await runTile(encodeCoast(lines), tile);
+        const view = Buffer.from(outcome.files.get("tile.bin")!);
+        const kilometresToCoast = coastReference(lines);
+        for (let pixel = 0; pixel < 800; pixel++) {
+          const expected = kilometresToCoast((pixel % 40) * 9 - 175.5, 85.5 - Math.floor(pixel / 40) * 9);
+          const distance = Math.abs(view.readInt16LE(pixel * 2)) / 10;
+          expect(distance, `world ${world}, pixel ${pixel}`).to.be.closeTo(Math.max(expected, 0.1), ROUNDING);
+        }
       }
     });
 
@@ -155,13 +179,15 @@ describe("coastline", () => {
 
   describe("land", () => {
     it("is told from sea next to a coast, across the antimeridian too", async () => {
-      const coast = encodeCoast([box(170, -5, 190, 5)]);
-      for (const longitude of [170.05, 179.95, -179.95, -170.05]) {
-        expect(await distanceAt(coast, longitude, 0.05), `at ${longitude}`).to.be.below(0);
+      const line = box(170, -5, 190, 5);
+      for (const coast of [encodeCoast([line]), encodeCoast([line.toReversed()])]) {
+        for (const longitude of [170.05, 179.95, -179.95, -170.05]) {
+          expect(await distanceAt(coast, longitude, 0.05), `at ${longitude}`).to.be.below(0);
+        }
+        for (const longitude of [169.95, -169.95]) expect(await distanceAt(coast, longitude, 0.05)).to.be.above(0);
+        expect(await distanceAt(coast, -179.95, 6.05)).to.be.above(0);
+        expect(await distanceAt(coast, 179.95, -6.05)).to.be.above(0);
       }
-      for (const longitude of [169.95, -169.95]) expect(await distanceAt(coast, longitude, 0.05)).to.be.above(0);
-      expect(await distanceAt(coast, -179.95, 6.05)).to.be.above(0);
-      expect(await distanceAt(coast, 179.95, -6.05)).to.be.above(0);
     });
 
     it("reaches to the South Pole and not to the North Pole", async () => {
