@@ -1,0 +1,12 @@
+import { SuretyError } from "#sdk/errors.ts";
+
+/** The code of the error that `work` ends with, or `undefined` if it ends well; other errors pass through. */
+export async function codeOf(work: () => unknown): Promise<string | undefined> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof SuretyError) return error.code;
+    throw error;
+  }
+  return undefined;
+}
