@@ -11,69 +11,94 @@ import { tilesOf, type Layout } from "./layout.ts";
  */
 export type Detail = "10m" | "50m";
 
-/** A coast line as [longitude, latitude] in millionths of a degree. */
-export type Line = [number, number][];
+/** A line through points of a grid, as [steps east, rows north] of its origin. */
+export type Line = [east: number, north: number][];
 
-const MICRODEGREES = 1e6;
+/** Coast lines on a grid of longitudes and latitudes. */
+export type Coast = {
+  /** How many steps go around the Earth, starting at longitude -180. */
+  stepsAround: number;
+  /** Latitude of row 0 and distance of the rows, in degrees. */
+  latitudeOrigin: number;
+  latitudeStep: number;
+  lines: Line[];
+};
 
 /**
- * The world's coasts (Natural Earth, from the npm package `world-atlas`), lakes left out but for the
- * Caspian Sea. Edges that only the cutting of the map along the antimeridian and at the South Pole
- * brought about are left out too.
+ * The world's coasts (Natural Earth, from the npm package `world-atlas`), on the grid they come on.
+ * Lakes have no coasts but for the Caspian Sea. Edges that only came about when the map was cut along
+ * the antimeridian and at the South Pole are left out.
  */
-export async function coastLines(detail: Detail): Promise<Line[]> {
+export async function readCoast(detail: Detail): Promise<Coast> {
   const path = fileURLToPath(import.meta.resolve(`world-atlas/land-${detail}.json`));
   const topology = JSON.parse(await readFile(path, "utf8")) as Topology<{ land: GeometryCollection }>;
-  const lines: Line[] = [];
+  const { scale, translate } = topology.transform!;
+  const coast: Coast = {
+    stepsAround: Math.round(360 / scale[0]),
+    latitudeOrigin: translate[1],
+    latitudeStep: scale[1],
+    lines: [],
+  };
   for (const { geometry } of feature(topology, topology.objects.land).features) {
     const polygons =
       geometry.type === "Polygon" ? [geometry.coordinates]
       : geometry.type === "MultiPolygon" ? geometry.coordinates
       : [];
-    for (const ring of polygons.flat()) lines.push(...openLines(ring as [number, number][]));
+    for (const ring of polygons.flat()) {
+      const points = ring.map(([longitude, latitude]): Line[number] => [
+        Math.round((longitude! - translate[0]) / scale[0]),
+        Math.round((latitude! - translate[1]) / scale[1]),
+      ]);
+      coast.lines.push(...withoutCuts(points, coast));
+    }
   }
-  return lines;
+  return coast;
 }
 
-function openLines(ring: [number, number][]): Line[] {
+function withoutCuts(ring: Line, { stepsAround, latitudeOrigin, latitudeStep }: Coast): Line[] {
+  const onAntimeridian = ([east]: Line[number]) => east === 0 || east === stepsAround;
+  const atPole = ([, north]: Line[number]) => latitudeOrigin + north * latitudeStep < -89.99;
   const lines: Line[] = [];
   let line: Line = [];
-  for (const [longitude, latitude] of ring) {
-    const point: Line[number] = [Math.round(longitude * MICRODEGREES), Math.round(latitude * MICRODEGREES)];
+  for (const point of ring) {
     const last = line.at(-1);
     if (last?.[0] === point[0] && last[1] === point[1]) continue;
-    if (last && isCut(last, point)) {
-      if (line.length > 1) lines.push(line);
+    if (last && ((onAntimeridian(last) && onAntimeridian(point)) || (atPole(last) && atPole(point)))) {
+      lines.push(line);
       line = [];
     }
     line.push(point);
   }
-  if (line.length > 1) lines.push(line);
-  return lines;
+  return [...lines, line].filter(({ length }) => length > 1);
 }
 
-/** Whether the edge between two points runs along the antimeridian or around the South Pole. */
-function isCut(a: Line[number], b: Line[number]): boolean {
-  const onAntimeridian = (point: Line[number]) => Math.abs(point[0]) >= 179_999_000;
-  const atPole = (point: Line[number]) => point[1] <= -89_990_000;
-  return (onAntimeridian(a) && onAntimeridian(b)) || (atPole(a) && atPole(b));
-}
-
-/**
- * Coast lines as the module reads them: little-endian 32-bit integers, per line the number of its
- * points, then longitude and latitude of each.
- */
-export function encodeCoast(lines: Line[]): Uint8Array {
-  const words = lines.flatMap((line) => [line.length, ...line.flat()]);
-  const bytes = new Uint8Array(words.length * 4);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, index) => view.setInt32(index * 4, word, true));
-  return bytes;
+/** A coast as the module reads it; `assembly/coast.ts` describes the format. */
+export function encodeCoast({ stepsAround, latitudeOrigin, latitudeStep, lines }: Coast): Uint8Array {
+  const bytes: number[] = [];
+  const number = (value: number) => {
+    for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128);
+    bytes.push(value);
+  };
+  const signed = (value: number) => number(((value << 1) ^ (value >> 31)) >>> 0);
+  for (const line of lines) {
+    number(line.length);
+    let before: Line[number] = [0, 0];
+    for (const point of line) {
+      signed(point[0] - before[0]);
+      signed(point[1] - before[1]);
+      before = point;
+    }
+  }
+  const header = new DataView(new ArrayBuffer(24));
+  header.setUint32(0, stepsAround, true);
+  header.setFloat64(8, latitudeOrigin, true);
+  header.setFloat64(16, latitudeStep, true);
+  return new Uint8Array([...new Uint8Array(header.buffer), ...bytes]);
 }
 
 /** The inputs of every task of a layout, by name of the file, in the order of the tiles. */
 export async function tileInputs(layout: Layout, detail: Detail = "10m"): Promise<Record<string, Uint8Array>[]> {
-  const coast = encodeCoast(await coastLines(detail));
+  const coast = encodeCoast(await readCoast(detail));
   return tilesOf(layout).map((tile) => {
     const values = { ...tile, mapWidth: layout.width, mapHeight: layout.height };
     const text = Object.entries(values).map(([name, value]) => `${name} ${value}\n`).join("");

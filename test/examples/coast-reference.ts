@@ -1,4 +1,4 @@
-import type { Line } from "../../examples/coastline/prepare.ts";
+import type { Coast } from "../../examples/coastline/prepare.ts";
 
 const EARTH_RADIUS_KILOMETRES = 6371.0088;
 
@@ -8,9 +8,11 @@ type Vector = [number, number, number];
  * Kilometres from a place to the nearest of all coasts, the slow way: every segment, with angles
  * instead of chords, so that it shares nothing with the module.
  */
-export function coastReference(lines: Line[]): (longitude: number, latitude: number) => number {
+export function coastReference({ stepsAround, latitudeOrigin, latitudeStep, lines }: Coast): (longitude: number, latitude: number) => number {
   const arcs = lines.flatMap((line) => {
-    const points = line.map(([longitude, latitude]) => vector(longitude / 1e6, latitude / 1e6));
+    const points = line.map(([east, north]) =>
+      vector((360 * east) / stepsAround - 180, latitudeOrigin + north * latitudeStep),
+    );
     return points.slice(1).map((to, i) => ({ from: points[i]!, to }));
   });
   return (longitude, latitude) => {

@@ -8,7 +8,7 @@ import { buildModule } from "../../examples/coastline/build.ts";
 import { DEMO_LAYOUT, tilesOf, type Layout } from "../../examples/coastline/layout.ts";
 import { remotest, renderMap } from "../../examples/coastline/picture.ts";
 import { runPlain } from "../../examples/coastline/plain.ts";
-import { coastLines, encodeCoast, prepareTiles, type Line } from "../../examples/coastline/prepare.ts";
+import { encodeCoast, prepareTiles, readCoast, type Coast, type Line } from "../../examples/coastline/prepare.ts";
 import type { TaskOutcome } from "../../agents/executor/executor.ts";
 import { BareWasi } from "../support/bare-wasi.ts";
 import { coastReference } from "./coast-reference.ts";
@@ -19,7 +19,10 @@ const ROUNDING = 0.0501;
 const LIMITS = { fuel: 1n << 40n, memoryBytes: 128 * 2 ** 20, seconds: 60, outputBytes: 2 ** 24, files: 4 };
 
 const degrees = (...points: [number, number][]): Line =>
-  points.map(([longitude, latitude]) => [Math.round(longitude * 1e6), Math.round(latitude * 1e6)]);
+  points.map(([longitude, latitude]) => [Math.round((longitude + 180) * 1e6), Math.round((latitude + 90) * 1e6)]);
+
+/** Lines in millionths of a degree. */
+const coastOf = (...lines: Line[]): Coast => ({ stepsAround: 360e6, latitudeOrigin: -90, latitudeStep: 1e-6, lines });
 
 /** A closed line around a rectangle of longitudes and latitudes, a point at every degree. */
 const box = (west: number, south: number, east: number, north: number): Line => {
@@ -41,14 +44,14 @@ const randomNumbers = (seed: number) => {
 describe("coastline", () => {
   const executor = new BareWasi();
   let program: Uint8Array;
-  let coarse: Line[];
+  let coarse: Coast;
   let fine: Uint8Array;
 
   before(async function () {
     this.timeout(60_000);
     program = await buildModule();
-    coarse = await coastLines("50m");
-    fine = encodeCoast(await coastLines("10m"));
+    coarse = await readCoast("50m");
+    fine = encodeCoast(await readCoast("10m"));
   });
 
   const runTile = (coast: Uint8Array, tile: string): Promise<TaskOutcome> => {
@@ -79,12 +82,13 @@ describe("coastline", () => {
     });
 
     it("ends with an exit code and a reason on bad inputs", async () => {
-      const coast = encodeCoast([degrees([0, 0], [1, 0])]);
+      const coast = encodeCoast(coastOf(degrees([0, 0], [1, 0])));
       const tile = "x 0\ny 0\nwidth 1\nheight 1\nmapWidth 2\nmapHeight 2\n";
       const cases: [Uint8Array, string, string][] = [
-        [coast.subarray(0, 12), tile, "ends in the middle of a line"],
-        [encodeCoast([]), tile, "no coast in it"],
-        [encodeCoast([degrees([0, 0])]), tile, "fewer than two points"],
+        [coast.subarray(0, 23), tile, "shorter than its header"],
+        [coast.subarray(0, 27), tile, "ends in the middle of a line"],
+        [encodeCoast(coastOf()), tile, "no coast in it"],
+        [encodeCoast(coastOf(degrees([0, 0]))), tile, "fewer than two points"],
         [coast, tile.replace("width 1", "width 3"), "does not lie in the map"],
         [coast, tile.replace("x 0", "colour 0"), "unknown name"],
         [coast, tile, "farther from any coast"],
@@ -102,13 +106,13 @@ describe("coastline", () => {
 
   describe("distance", () => {
     it("is measured to the arc between two points, not to the points", async () => {
-      const equator = encodeCoast([degrees([-60, 0], [60, 0])]);
+      const equator = encodeCoast(coastOf(degrees([-60, 0], [60, 0])));
       expect(await distanceAt(equator, 0.05, 10.05)).to.be.closeTo(10.05 * KILOMETRES_PER_DEGREE, ROUNDING);
       expect(await distanceAt(equator, 75.05, 0.05)).to.be.closeTo(Math.hypot(15.05, 0.05) * KILOMETRES_PER_DEGREE, 0.1);
     });
 
     it("is the same from both sides of the antimeridian", async () => {
-      const antimeridian = encodeCoast([degrees([180, -10], [180, 10])]);
+      const antimeridian = encodeCoast(coastOf(degrees([180, -10], [180, 10])));
       const expected = Math.asin(Math.sin((10.05 * Math.PI) / 180) * Math.cos((0.05 * Math.PI) / 180));
       for (const longitude of [169.95, -169.95]) {
         expect(await distanceAt(antimeridian, longitude, 0.05)).to.be.closeTo(expected * 6371.0088, ROUNDING);
@@ -116,16 +120,19 @@ describe("coastline", () => {
     });
 
     it("goes over the poles", async () => {
-      const coast = encodeCoast([degrees([0, 80], [0, 79])]);
+      const coast = encodeCoast(coastOf(degrees([0, 80], [0, 79])));
       expect(await distanceAt(coast, 179.95, 84.95)).to.be.closeTo(15.05 * KILOMETRES_PER_DEGREE, ROUNDING);
       expect(await distanceAt(coast, 90.05, 89.95)).to.be.closeTo(10 * KILOMETRES_PER_DEGREE, 0.2);
     });
 
     it("does not change when world and pixel are turned", async () => {
-      const turned = (by: number): Line[] =>
-        coarse.map((line) => line.map(([x, y]) => [((x + by * 1e6 + 540e6) % 360e6) - 180e6, y]));
+      const turned = (by: number): Coast => {
+        const shift = Math.round((by / 360) * coarse.stepsAround);
+        const turn = (line: Line): Line => line.map(([east, north]) => [(east + shift) % coarse.stepsAround, north]);
+        return { ...coarse, lines: coarse.lines.map(turn) };
+      };
       const here = await distanceAt(encodeCoast(coarse), -30.05, 40.05);
-      for (const by of [97, 149.9, 210]) {
+      for (const by of [40, 160, 240]) {
         const longitude = ((-30.05 + by + 540) % 360) - 180;
         expect(await distanceAt(encodeCoast(turned(by)), longitude, 40.05), `by ${by}`).to.equal(here);
       }
@@ -152,10 +159,11 @@ describe("coastline", () => {
         const lines = Array.from({ length: 12 }, () =>
           degrees(...Array.from({ length: 3 + random(30) }, (): [number, number] => [random(361) - 180, random(181) - 90])),
         );
+        const coast = coastOf(...lines);
         const tile = "x 0\ny 0\nwidth 40\nheight 20\nmapWidth 40\nmapHeight 20\n";
-        const outcome = await runTile(encodeCoast(lines), tile);
+        const outcome = await runTile(encodeCoast(coast), tile);
         const view = Buffer.from(outcome.files.get("tile.bin")!);
-        const kilometresToCoast = coastReference(lines);
+        const kilometresToCoast = coastReference(coast);
         for (let pixel = 0; pixel < 800; pixel++) {
           const expected = kilometresToCoast((pixel % 40) * 9 - 175.5, 85.5 - Math.floor(pixel / 40) * 9);
           const distance = Math.abs(view.readInt16LE(pixel * 2)) / 10;
@@ -180,7 +188,7 @@ describe("coastline", () => {
   describe("land", () => {
     it("is told from sea next to a coast, across the antimeridian too", async () => {
       const line = box(170, -5, 190, 5);
-      for (const coast of [encodeCoast([line]), encodeCoast([line.toReversed()])]) {
+      for (const coast of [encodeCoast(coastOf(line)), encodeCoast(coastOf(line.toReversed()))]) {
         for (const longitude of [170.05, 179.95, -179.95, -170.05]) {
           expect(await distanceAt(coast, longitude, 0.05), `at ${longitude}`).to.be.below(0);
         }

@@ -3,8 +3,6 @@ import { readFile } from "./files";
 /** Segments of one chunk at most: fewer prune better, more cost less to look through. */
 const CHUNK_SEGMENTS = 12;
 
-const RADIANS_PER_MICRODEGREE: f64 = Math.PI / 180e6;
-
 /** A run of neighbouring segments inside a ball, so that all can be passed over at once. */
 @unmanaged
 export class Chunk {
@@ -26,46 +24,58 @@ export class Point {
   z: f64;
 }
 
+/** Bytes before the first line. */
+const HEADER_SIZE = 24;
+
 /**
- * The coast lines of `/in/coast.bin`: little-endian 32-bit integers, per line its number of points,
- * then longitude and latitude of each in millionths of a degree. Between two points the coast
- * follows the great circle.
+ * The coast lines of `/in/coast.bin`. Between two points the coast follows the great circle.
+ *
+ * The points lie on a grid of longitudes and latitudes. The file begins with the number of steps
+ * around the Earth from longitude -180 (32 bits, then 32 unused), the latitude of row 0 and the
+ * height of a row (64-bit floats, in degrees), all little-endian. The lines follow: their number of
+ * points, then for each point the steps east and the rows north from the point before it, the first
+ * from the grid's origin. These numbers are LEB128; steps and rows are zigzag-coded (0, -1, 1, -2...).
  */
 export class Coast {
+  /** How many steps of a point's longitude go around the Earth. */
+  stepsAround: i32 = 0;
   points: usize = 0;
   pointCount: i32 = 0;
   chunks: usize = 0;
   chunkCount: i32 = 0;
 
-  /** Pairs of longitude and latitude as read, by point. */
-  private degrees: usize = 0;
+  private steps: usize = 0;
+  private latitudeOrigin: f64 = 0;
+  private latitudeStep: f64 = 0;
 
   static read(path: string): Coast {
     const content = readFile(path);
+    if (content.length < HEADER_SIZE) throw new Error(path + ": shorter than its header");
+    const coast = new Coast();
     const start = changetype<usize>(content);
-    const end = start + content.length;
+    coast.stepsAround = load<i32>(start);
+    coast.latitudeOrigin = load<f64>(start, 8);
+    coast.latitudeStep = load<f64>(start, 16);
+    if (coast.stepsAround < 1) throw new Error(path + ": no steps around the Earth");
 
+    // A first pass only counts, so that memory can be set aside.
+    const numbers = new Numbers(start + HEADER_SIZE, start + content.length, path);
     let points = 0;
     let chunks = 0;
-    for (let at = start; at < end; ) {
-      const count = load<i32>(at);
+    while (numbers.left()) {
+      const count = numbers.next();
       if (count < 2) throw new Error(path + ": a line of fewer than two points");
+      for (let i = 0; i < 2 * count; i++) numbers.next();
       points += count;
       chunks += (count - 2) / CHUNK_SEGMENTS + 1;
-      at += 4 + <usize>count * 8;
-      if (at > end) throw new Error(path + ": ends in the middle of a line");
     }
     if (points == 0) throw new Error(path + ": no coast in it");
-
-    const coast = new Coast();
     coast.points = heap.alloc(<usize>points * offsetof<Point>());
-    coast.degrees = heap.alloc(<usize>points * 8);
+    coast.steps = heap.alloc(<usize>points * 4);
     coast.chunks = heap.alloc(<usize>chunks * offsetof<Chunk>());
-    for (let at = start; at < end; ) {
-      const count = load<i32>(at);
-      coast.addLine(at + 4, count);
-      at += 4 + <usize>count * 8;
-    }
+
+    numbers.at = start + HEADER_SIZE;
+    while (numbers.left()) coast.addLine(numbers);
     return coast;
   }
 
@@ -77,18 +87,23 @@ export class Coast {
     return changetype<Chunk>(this.chunks + <usize>index * offsetof<Chunk>());
   }
 
-  /** Longitude of a point in millionths of a degree. */
+  /** Longitude of a point, in steps from -180 degrees. */
   @inline longitude(index: i32): i32 {
-    return load<i32>(this.degrees + <usize>index * 8);
+    return load<i32>(this.steps + <usize>index * 4);
   }
 
-  private addLine(from: usize, count: i32): void {
+  private addLine(numbers: Numbers): void {
     const first = this.pointCount;
-    memory.copy(this.degrees + <usize>first * 8, from, <usize>count * 8);
-    for (let i = 0; i < count; i++) {
-      const longitude = <f64>load<i32>(from + <usize>i * 8) * RADIANS_PER_MICRODEGREE;
-      const latitude = <f64>load<i32>(from + <usize>i * 8, 4) * RADIANS_PER_MICRODEGREE;
-      const point = this.point(first + i);
+    const count = numbers.next();
+    let east = 0;
+    let north = 0;
+    for (let i = first; i < first + count; i++) {
+      east += numbers.nextSigned();
+      north += numbers.nextSigned();
+      store<i32>(this.steps + <usize>i * 4, east);
+      const longitude = ((2.0 * <f64>east) / <f64>this.stepsAround - 1.0) * Math.PI;
+      const latitude = ((this.latitudeOrigin + <f64>north * this.latitudeStep) / 180.0) * Math.PI;
+      const point = this.point(i);
       const across = Math.cos(latitude);
       point.x = across * Math.cos(longitude);
       point.y = across * Math.sin(longitude);
@@ -141,4 +156,30 @@ export function squaredDistance(point: Point, x: f64, y: f64, z: f64): f64 {
   const dy = point.y - y;
   const dz = point.z - z;
   return dx * dx + dy * dy + dz * dz;
+}
+
+/** LEB128 numbers in memory, one after another. */
+class Numbers {
+  constructor(public at: usize, private end: usize, private path: string) {}
+
+  left(): bool {
+    return this.at < this.end;
+  }
+
+  next(): i32 {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      if (this.at == this.end) throw new Error(this.path + ": ends in the middle of a line");
+      if (shift > 28) throw new Error(this.path + ": a number of more than 32 bits");
+      const byte = <i32>load<u8>(this.at++);
+      value |= (byte & 127) << shift;
+      if (byte < 128) break;
+    }
+    return value;
+  }
+
+  nextSigned(): i32 {
+    const value = this.next();
+    return (value >>> 1) ^ -(value & 1);
+  }
 }

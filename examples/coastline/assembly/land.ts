@@ -24,15 +24,16 @@ export function landMask(tile: Tile, coast: Coast): StaticArray<u8> {
   const tangents = new StaticArray<f64>(height);
   for (let row = 0; row < height; row++) tangents[row] = Math.tan(tile.latitude(row));
 
+  const around = coast.stepsAround;
   for (let c = 0; c < coast.chunkCount; c++) {
     const chunk = coast.chunk(c);
     for (let i = chunk.first; i < chunk.first + chunk.segments; i++) {
       const west = coast.longitude(i);
       let east = coast.longitude(i + 1);
-      if (east - west > 180000000) east -= 360000000;
-      else if (west - east > 180000000) east += 360000000;
-      let from = firstColumnAt(west, tile);
-      let to = firstColumnAt(east, tile);
+      if (east - west > around / 2) east -= around;
+      else if (west - east > around / 2) east += around;
+      let from = firstColumnAt(west, around, tile);
+      let to = firstColumnAt(east, around, tile);
       if (from == to) continue;
       if (from > to) {
         const swap = from;
@@ -66,11 +67,12 @@ export function landMask(tile: Tile, coast: Coast): StaticArray<u8> {
   return mask;
 }
 
-/** The first column of the map whose centre lies at or east of a longitude in microdegrees. */
-function firstColumnAt(longitude: i32, tile: Tile): i32 {
-  const position = (<i64>longitude + 180000000) * 2 * <i64>tile.mapWidth - 360000000;
-  const quotient = position / 720000000;
-  return <i32>(quotient * 720000000 < position ? quotient + 1 : quotient);
+/** The first column of the map whose centre lies at or east of a longitude given in steps. */
+function firstColumnAt(longitude: i32, around: i32, tile: Tile): i32 {
+  const position = 2 * <i64>longitude * <i64>tile.mapWidth - around;
+  const divisor = 2 * <i64>around;
+  const quotient = position / divisor;
+  return <i32>(quotient * divisor < position ? quotient + 1 : quotient);
 }
 
 function firstRowBelow(tangent: f64, tangents: StaticArray<f64>): i32 {
