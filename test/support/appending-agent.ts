@@ -1,0 +1,19 @@
+// Appends blocks with events until it is killed, and says on standard output which are acknowledged.
+import { writeSync } from "node:fs";
+import type { SuretyError } from "#sdk/errors.ts";
+import { Journal } from "../../agents/journal/journal.ts";
+import { blockOn, eventIn } from "./events.ts";
+
+const journal = Journal.open({ home: process.argv[2] as string, lockDirectory: process.argv[2] as string });
+const { events } = journal;
+for (let number = (events.newest()?.number ?? 0) + 1; ; number += 1) {
+  const block = blockOn(1, number);
+  const logs = Array.from({ length: 20 }, (_, index) => eventIn(block, index));
+  try {
+    events.append(block, logs, number - 10);
+  } catch (error) {
+    writeSync(1, `${(error as SuretyError).code}\n`);
+    break;
+  }
+  writeSync(1, `${number}\n`);
+}
