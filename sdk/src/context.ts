@@ -18,15 +18,25 @@ export interface MemberContext extends BatchContext {
   member: string;
 }
 
-/** Which seat at which assignment of the batch. Seat 0 of round 0 is the primary's. */
+/** Which seat at which assignment of the batch; for the primary, which has none, see {@link PRIMARY}. */
 export interface SeatContext extends BatchContext {
   /** Index of the assignment in the batch. */
   assignment: number;
-  /** Index of the attempt to fill the seats: 0 for the first. */
+  /** 0 for the first draw of verifiers; later ones by escalation or redraw. */
   round: number;
-  /** Index of the seat in the panel. */
+  /** Place in the round's draw. */
   seat: number;
 }
+
+/**
+ * What stands for the primary's part where verifiers have a round and a seat. No draw has a round 255.
+ *
+ * @example
+ * ```ts
+ * const context: SeatContext = { chainId, market, batchId, assignment, ...PRIMARY };
+ * ```
+ */
+export const PRIMARY = Object.freeze({ round: 255, seat: 0 });
 
 /** Which batch-to-be of a job: known before the batch is posted and has an id. */
 export interface SequenceContext {

@@ -68,7 +68,8 @@ export interface CheckEnvelopeProofRequest {
  *
  * @example
  * ```ts
- * const content = { manifestKey: manifestKey(nodeSecret, context, root), manifestHash, node };
+ * const { sealed: manifest, manifestKey, manifestHash } = sealManifest(results, { ...batch, member: node });
+ * const content = { manifestKey, manifestHash, node };
  * const sealed = sealEnvelope({ recipientPublicKey, context, content, nodeSecret });
  * openEnvelope({ sealed, recipientSecretKey, context, member: node }); // content
  * ```

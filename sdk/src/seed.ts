@@ -12,15 +12,13 @@ import { SuretyError } from "./errors.ts";
 import { deriveKeyPair } from "./hpke.ts";
 
 /**
- * Everything secret that an agent needs later derives from its one key, so that nothing can be lost but the key:
+ * The secrets an agent needs again later derive from its one key, so that nothing can be lost but the key:
  * HKDF-SHA256 with a name of the purpose and every value that tells one use from another, all of fixed width.
  */
 const Purpose = {
   batchSeed: "surety/batch-seed/v1",
   encryption: "surety/encryption/v1",
   taskSalt: "surety/task-salt/v1",
-  contentKey: "surety/content-key/v1",
-  manifestKey: "surety/manifest-key/v1",
   envelopeSeed: "surety/envelope-seed/v1",
   planted: "surety/planted/v1",
 } as const;
@@ -66,33 +64,6 @@ export function encryptionKeyPair(clientSecret: BytesLike): EncryptionKeyPair {
  */
 export function taskSalt(nodeSecret: BytesLike, context: SeatContext, task: number): string {
   return hexlify(derive(nodeSecret, Purpose.taskSalt, seatWords(context), uintWord(task, "task")));
-}
-
-/**
- * The key one task's output is encrypted with. The output is part of the derivation, so that no key ever encrypts
- * two contents, even if a node runs a task again and gets something else.
- *
- * @param nodeSecret The compute node's key, 32 bytes.
- * @param task Index in the batch.
- * @param outputRoot sha2-256 of the canonical output directory's root block.
- * @returns 32 bytes.
- * @throws `SECRET_INVALID`, `CONTEXT_INVALID`
- */
-export function contentKey(nodeSecret: BytesLike, context: SeatContext, task: number, outputRoot: BytesLike): Uint8Array {
-  const words = [seatWords(context), uintWord(task, "task"), bytes32(outputRoot, "outputRoot")];
-  return derive(nodeSecret, Purpose.contentKey, ...words);
-}
-
-/**
- * The key one result manifest is encrypted with. One per commitment, for the reason given at {@link contentKey}.
- *
- * @param nodeSecret The compute node's key, 32 bytes.
- * @param root Merkle root of the commitment.
- * @returns 32 bytes.
- * @throws `SECRET_INVALID`, `CONTEXT_INVALID`
- */
-export function manifestKey(nodeSecret: BytesLike, context: SeatContext, root: BytesLike): Uint8Array {
-  return derive(nodeSecret, Purpose.manifestKey, seatWords(context), bytes32(root, "root"));
 }
 
 /**

@@ -5,15 +5,7 @@ import { hkdfSync } from "node:crypto";
 import type { SeatContext, SequenceContext } from "#sdk/context.ts";
 import { SuretyError } from "#sdk/errors.ts";
 import { open, seal } from "#sdk/hpke.ts";
-import {
-  batchSeed,
-  contentKey,
-  encryptionKeyPair,
-  envelopeSeed,
-  manifestKey,
-  plantedChoice,
-  taskSalt,
-} from "#sdk/seed.ts";
+import { batchSeed, encryptionKeyPair, envelopeSeed, plantedChoice, taskSalt } from "#sdk/seed.ts";
 
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
 const SECRET = filled(0x42);
@@ -76,11 +68,6 @@ describe("seed", () => {
       taskSalt(SECRET, { ...SEAT, round: 2 }, 0),
       taskSalt(SECRET, { ...SEAT, assignment: 3 }, 0),
       taskSalt(SECRET, { ...SEAT, batchId: filled(2) }, 0),
-      hexlify(contentKey(SECRET, SEAT, 0, filled(1))),
-      hexlify(contentKey(SECRET, SEAT, 0, filled(2))),
-      hexlify(contentKey(SECRET, SEAT, 1, filled(1))),
-      hexlify(manifestKey(SECRET, SEAT, filled(1))),
-      hexlify(manifestKey(SECRET, SEAT, filled(2))),
       hexlify(envelopeSeed(SECRET, SEAT, new Uint8Array(33), new Uint8Array(84))),
       hexlify(envelopeSeed(SECRET, SEAT, new Uint8Array(33), new Uint8Array(84).fill(1))),
       hexlify(envelopeSeed(SECRET, SEAT, new Uint8Array(33).fill(1), new Uint8Array(84))),
