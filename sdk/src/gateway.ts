@@ -3,6 +3,7 @@ import type { CID } from "multiformats/cid";
 import pRetry from "p-retry";
 import { maxBlockBytes, readCar, verifyBlock } from "./block.ts";
 import type { Block } from "./block.ts";
+import { Deadline } from "./deadline.ts";
 import { StorageError } from "./storage.ts";
 
 /** Where and how patiently to fetch. */
@@ -217,40 +218,6 @@ async function collect(stream: AsyncIterable<Uint8Array>, cid: CID): Promise<Uin
     offset += part.length;
   }
   return bytes;
-}
-
-/** Ends a request that stalls or takes too long altogether, or that its caller gave up. */
-class Deadline {
-  readonly signal: AbortSignal;
-  readonly #controller = new AbortController();
-  readonly #stallTimeout: number;
-  readonly #total: ReturnType<typeof setTimeout>;
-  #stall: ReturnType<typeof setTimeout>;
-
-  constructor(stallTimeout: number, totalTimeout: number, signal: AbortSignal | undefined) {
-    this.#stallTimeout = stallTimeout;
-    this.signal = signal ? AbortSignal.any([signal, this.#controller.signal]) : this.#controller.signal;
-    this.#total = setTimeout(() => this.#abort(`not done after ${totalTimeout} ms`), totalTimeout);
-    this.#stall = this.#startStall();
-  }
-
-  progressed(): void {
-    clearTimeout(this.#stall);
-    this.#stall = this.#startStall();
-  }
-
-  end(): void {
-    clearTimeout(this.#total);
-    clearTimeout(this.#stall);
-  }
-
-  #startStall(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => this.#abort(`nothing came for ${this.#stallTimeout} ms`), this.#stallTimeout);
-  }
-
-  #abort(reason: string): void {
-    this.#controller.abort(new DOMException(reason, "TimeoutError"));
-  }
 }
 
 /** Where added content is published. */
