@@ -110,7 +110,7 @@ describe("Journal", function () {
       child.lines.on("line", (line) => (/^\d/.test(line) ? (acknowledged = Number(line)) : (code = line)));
       await child.ended;
       expect(code).to.equal("JOURNAL_UNWRITABLE");
-      expect(open().events.newest()?.number).to.equal(acknowledged).and.to.be.greaterThan(5);
+      expect(open().events.newest()?.number).to.equal(acknowledged).and.to.be.greaterThan(0);
     });
 
     it("a transaction that waits", () => {
