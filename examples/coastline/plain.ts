@@ -1,6 +1,11 @@
+import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import type { Executor, TaskLimits } from "../../agents/executor/executor.ts";
-import { assembleRaster } from "./assemble.ts";
-import type { Layout } from "./layout.ts";
+import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
+import { assembleRaster, rasterDigest } from "./assemble.ts";
+import { buildModule } from "./build.ts";
+import { DEMO_LAYOUT, type Layout } from "./layout.ts";
+import { renderMap } from "./picture.ts";
 import { tileInputs, type Detail } from "./prepare.ts";
 
 /** Far more than a tile takes. */
@@ -40,4 +45,16 @@ export async function runPlain(options: {
     tiles.push(outcome.files.get("tile.bin") ?? new Uint8Array());
   }
   return assembleRaster(tiles, layout);
+}
+
+if (import.meta.main) {
+  const executor = new WasmExecutor();
+  try {
+    const raster = await runPlain({ executor, program: await buildModule(), layout: DEMO_LAYOUT });
+    const picture = fileURLToPath(new URL("build/map.png", import.meta.url));
+    await writeFile(picture, renderMap(raster, DEMO_LAYOUT));
+    console.log(`sha256 of the raster: ${rasterDigest(raster)}\npicture: ${picture}`);
+  } finally {
+    await executor.close();
+  }
 }

@@ -10,6 +10,7 @@ import { remotest, renderMap } from "../../examples/coastline/picture.ts";
 import { runPlain } from "../../examples/coastline/plain.ts";
 import { encodeCoast, prepareTiles, readCoast, type Coast, type Line } from "../../examples/coastline/prepare.ts";
 import type { TaskOutcome } from "../../agents/executor/executor.ts";
+import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
 import { BareWasi } from "../support/bare-wasi.ts";
 import { coastReference } from "./coast-reference.ts";
 
@@ -230,6 +231,18 @@ describe("coastline", () => {
         digests.push(rasterDigest(await runPlain({ executor, program, layout: { ...size, columns, rows }, detail: "50m" })));
       }
       expect(new Set(digests)).to.have.lengthOf(1);
+    });
+
+    it("is the same whether the module is metered or not", async function () {
+      this.timeout(60_000);
+      const layout: Layout = { width: 72, height: 36, columns: 3, rows: 2 };
+      const metered = new WasmExecutor();
+      try {
+        const [one, other] = [metered, executor].map((by) => runPlain({ executor: by, program, layout, detail: "50m" }));
+        expect(rasterDigest(await one!)).to.equal(rasterDigest(await other!));
+      } finally {
+        await metered.close();
+      }
     });
 
     it("refuses a missing tile and one of the wrong size", () => {
