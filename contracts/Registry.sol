@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {
+    IRegistry,
+    Class,
+    ClassId,
+    ClassState,
+    FOREVER,
+    NodeState,
+    Runtime,
+    Slot,
+    StakeShare,
+    Unbonding
+} from "./interfaces/IRegistry.sol";
+import {IVault, Payment} from "./interfaces/IVault.sol";
+import {Permutation} from "./libraries/Permutation.sol";
+
+/// @dev Places looked at in one draw. With a share h of holes the draw fails by chance with probability h^256; the bound
+/// keeps a pool that somebody filled with holes from making a draw cost more than a block.
+uint256 constant MAX_PLACES = 256;
+
+/// @title See {IRegistry}
+contract Registry is IRegistry {
+    using SafeCast for uint256;
+
+    /// @inheritdoc IRegistry
+    IVault public immutable vault;
+    /// @inheritdoc IRegistry
+    uint88 public immutable minStake;
+    /// @inheritdoc IRegistry
+    uint48 public immutable activationDelay;
+    /// @inheritdoc IRegistry
+    uint48 public immutable unbondingPeriod;
+
+    mapping(address market => mapping(ClassId class => ClassState state)) private _classes;
+    mapping(address market => mapping(ClassId class => mapping(uint24 slot => Slot holder))) private _slots;
+    mapping(address market => mapping(ClassId class => mapping(address node => uint24 count))) private _slotsHeld;
+    mapping(address market => mapping(address node => NodeState state)) private _nodes;
+    mapping(address market => mapping(address node => Unbonding unbonding)) private _unbonding;
+
+    constructor(IVault vault_, uint88 minStake_, uint48 activationDelay_, uint48 unbondingPeriod_) {
+        require(minStake_ != 0, ZeroStake());
+        vault = vault_;
+        minStake = minStake_;
+        activationDelay = activationDelay_;
+        unbondingPeriod = unbondingPeriod_;
+    }
+
+    /// @inheritdoc IRegistry
+    function classState(address market, ClassId class) external view returns (ClassState memory) {
+        return _classes[market][class];
+    }
+
+    /// @inheritdoc IRegistry
+    function slotOf(address market, ClassId class, uint24 slot) external view returns (Slot memory) {
+        return _slots[market][class][slot];
+    }
+
+    /// @inheritdoc IRegistry
+    function slotsHeld(address market, ClassId class, address node) external view returns (uint24) {
+        return _slotsHeld[market][class][node];
+    }
+
+    /// @inheritdoc IRegistry
+    function nodeState(address market, address node) external view returns (NodeState memory) {
+        return _nodes[market][node];
+    }
+
+    /// @inheritdoc IRegistry
+    function unbondingOf(address market, address node) external view returns (Unbonding memory) {
+        return _unbonding[market][node];
+    }
+
+    /// @inheritdoc IRegistry
+    function createClass(Class calldata terms) external returns (ClassId class) {
+        require(
+            terms.market != address(0) && terms.runtime != Runtime.None && terms.slotStake != 0
+                && terms.priceFloor != 0,
+            InvalidClass(terms)
+        );
+        class = ClassId.wrap(keccak256(abi.encode(terms)));
+        ClassState storage state = _classes[terms.market][class];
+        require(state.runtime == Runtime.None, ClassExists(class));
+        state.runtime = terms.runtime;
+        state.fullSlash = terms.fullSlash;
+        state.slotStake = terms.slotStake;
+        state.priceFloor = terms.priceFloor;
+        emit ClassCreated(class, terms.market, terms);
+    }
+
+    /// @inheritdoc IRegistry
+    function stake(address market, uint88 amount) external {
+        require(amount != 0, ZeroStake());
+        NodeState storage node = _nodes[market][msg.sender];
+        uint88 total = node.stake + amount;
+        node.stake = total;
+        emit Staked(market, msg.sender, amount, total);
+
+        vault.lock(_lockId(market, msg.sender), msg.sender, amount);
+    }
+
+    /// @inheritdoc IRegistry
+    function unstake(address market, uint88 amount) external {
+        require(amount != 0, ZeroStake());
+        NodeState storage node = _nodes[market][msg.sender];
+        uint256 freeStake = _freeStake(node);
+        require(freeStake >= amount, InsufficientStake(msg.sender, freeStake, amount));
+        Unbonding storage unbonding = _unbonding[market][msg.sender];
+        uint48 availableAt = (block.timestamp + unbondingPeriod).toUint48();
+        node.stake -= amount;
+        unbonding.amount += amount;
+        unbonding.availableAt = availableAt;
+        emit Unstaked(market, msg.sender, amount, availableAt);
+    }
+
+    /// @inheritdoc IRegistry
+    function withdrawStake(address market) external {
+        Unbonding memory unbonding = _unbonding[market][msg.sender];
+        require(unbonding.amount != 0, NothingUnbonding(msg.sender));
+        require(block.timestamp >= unbonding.availableAt, TooEarly(block.timestamp, unbonding.availableAt));
+        delete _unbonding[market][msg.sender];
+        emit StakeWithdrawn(market, msg.sender, unbonding.amount);
+
+        Payment[] memory payments = new Payment[](1);
+        payments[0] = Payment(msg.sender, unbonding.amount);
+        vault.release(_lockId(market, msg.sender), payments, 0);
+    }
+
+    /// @inheritdoc IRegistry
+    function joinPool(address market, ClassId class, uint24 slot) external {
+        ClassState storage state = _classes[market][class];
+        require(state.runtime != Runtime.None, UnknownClass(class));
+        uint24 slots = state.slots;
+        require(slot <= slots && _slots[market][class][slot].node == address(0), SlotTaken(slot, slots));
+        NodeState storage node = _nodes[market][msg.sender];
+        require(node.stake >= minStake, StakeBelowMinimum(msg.sender, node.stake, minStake));
+        uint256 freeStake = _freeStake(node);
+        require(freeStake >= state.slotStake, InsufficientStake(msg.sender, freeStake, state.slotStake));
+
+        uint48 activeFrom = (block.timestamp + activationDelay).toUint48();
+        node.backing += state.slotStake;
+        _slots[market][class][slot] = Slot(msg.sender, activeFrom, FOREVER);
+        if (slot == slots) state.slots = slots + 1;
+        if (++_slotsHeld[market][class][msg.sender] == 1) ++state.nodes;
+        emit Joined(class, msg.sender, slot, activeFrom);
+    }
+
+    /// @inheritdoc IRegistry
+    function leavePool(address market, ClassId class, uint24 slot) external {
+        address holder = _slots[market][class][slot].node;
+        require(holder == msg.sender, NotSlotHolder(slot, holder, msg.sender));
+        _leave(market, class, slot);
+    }
+
+    /// @inheritdoc IRegistry
+    function evict(address market, ClassId class, uint24 slot) external {
+        address holder = _slots[market][class][slot].node;
+        require(holder != address(0), NotSlotHolder(slot, holder, msg.sender));
+        NodeState memory node = _nodes[market][holder];
+        require(node.stake < node.backing, SlotBacked(holder, node.stake, node.backing));
+        _leave(market, class, slot);
+    }
+
+    /// @inheritdoc IRegistry
+    function freeSlot(address market, ClassId class, uint24 slot) external {
+        Slot memory left = _slots[market][class][slot];
+        require(left.node != address(0), NotSlotHolder(slot, left.node, msg.sender));
+        require(left.leftAt != FOREVER, SlotServing(slot));
+        uint256 from = uint256(left.leftAt) + unbondingPeriod;
+        require(block.timestamp >= from, TooEarly(block.timestamp, from));
+        delete _slots[market][class][slot];
+        _nodes[market][left.node].backing -= _classes[market][class].slotStake;
+        emit SlotFreed(class, left.node, slot);
+    }
+
+    /// @inheritdoc IRegistry
+    function commitAssignment(ClassId class, uint24 slot, address node, uint96 amount) external {
+        Slot memory held = _slots[msg.sender][class][slot];
+        require(held.node == node, NotSlotHolder(slot, held.node, node));
+        require(held.leftAt == FOREVER, SlotLeft(slot, held.leftAt));
+        NodeState storage state = _nodes[msg.sender][node];
+        require(state.stake >= minStake, StakeBelowMinimum(node, state.stake, minStake));
+        uint256 freeStake = _freeStake(state);
+        require(freeStake >= amount, InsufficientStake(node, freeStake, amount));
+        unchecked {
+            // `amount <= freeStake <= stake`, which fits 88 bits.
+            state.committed += uint88(amount);
+        }
+    }
+
+    /// @inheritdoc IRegistry
+    function commitSeat(address node, uint96 amount) external {
+        NodeState storage state = _nodes[msg.sender][node];
+        uint256 freeStake = state.stake - state.committed;
+        require(freeStake >= amount, InsufficientStake(node, freeStake, amount));
+        unchecked {
+            // As above.
+            state.committed += uint88(amount);
+        }
+    }
+
+    /// @inheritdoc IRegistry
+    function release(StakeShare[] calldata shares) external {
+        for (uint256 i; i < shares.length; ++i) {
+            _nodes[msg.sender][shares[i].node].committed -= uint256(shares[i].amount).toUint88();
+        }
+    }
+
+    /// @inheritdoc IRegistry
+    function slash(address node, uint96 committed, uint96 penalty, uint96 reward, address[] calldata right) external {
+        NodeState storage state = _nodes[msg.sender][node];
+        state.committed -= uint256(committed).toUint88();
+        // The penalty is part of what was committed, and committed never exceeds stake: it is always there whole.
+        state.stake -= uint256(penalty).toUint88();
+
+        uint96 each = right.length == 0 ? 0 : (reward / right.length).toUint96();
+        Payment[] memory payments = new Payment[](each == 0 ? 0 : right.length);
+        for (uint256 i; i < payments.length; ++i) {
+            payments[i] = Payment(right[i], each);
+        }
+        uint96 rewarded = (uint256(each) * payments.length).toUint96();
+        emit Slashed(msg.sender, node, penalty, rewarded);
+
+        vault.release(_lockId(msg.sender, node), payments, penalty - rewarded);
+    }
+
+    /// @inheritdoc IRegistry
+    function fine(address node, uint96 amount) external returns (uint96 taken) {
+        NodeState storage state = _nodes[msg.sender][node];
+        uint256 fromStake = state.stake - state.committed;
+        if (fromStake > amount) fromStake = amount;
+        state.stake -= fromStake.toUint88();
+        taken = fromStake.toUint96();
+        if (taken < amount) {
+            Unbonding storage unbonding = _unbonding[msg.sender][node];
+            uint256 fromUnbonding = unbonding.amount;
+            if (fromUnbonding > amount - taken) fromUnbonding = amount - taken;
+            unbonding.amount -= fromUnbonding.toUint88();
+            taken += fromUnbonding.toUint96();
+        }
+        emit Fined(msg.sender, node, amount, taken);
+
+        if (taken != 0) vault.release(_lockId(msg.sender, node), new Payment[](0), taken);
+    }
+
+    /// @inheritdoc IRegistry
+    function draw(
+        address market,
+        ClassId class,
+        bytes32 key,
+        uint48 sealedAt,
+        uint24 slots,
+        address[] calldata skip,
+        address[] calldata excluded,
+        uint256 count
+    ) external view returns (address[] memory drawn) {
+        drawn = new address[](count);
+        uint256 found;
+        mapping(uint24 slot => Slot holder) storage pool = _slots[market][class];
+        uint256 places = slots < MAX_PLACES ? slots : MAX_PLACES;
+        for (uint256 place; place < places && found < count; ++place) {
+            Slot memory slot = pool[uint24(Permutation.elementAt(key, place, slots))];
+            if (slot.node == address(0) || slot.activeFrom > sealedAt || slot.leftAt <= sealedAt) continue;
+            if (_contains(skip, slot.node) || _contains(excluded, slot.node)) continue;
+            bool again;
+            for (uint256 i; i < found && !again; ++i) {
+                again = drawn[i] == slot.node;
+            }
+            if (!again) drawn[found++] = slot.node;
+        }
+        assembly ("memory-safe") {
+            // Shorten to what was found.
+            mstore(drawn, found)
+        }
+    }
+
+    function _leave(address market, ClassId class, uint24 slot) private {
+        Slot storage held = _slots[market][class][slot];
+        require(held.leftAt == FOREVER, SlotLeft(slot, held.leftAt));
+        uint48 leftAt = block.timestamp.toUint48();
+        held.leftAt = leftAt;
+        if (--_slotsHeld[market][class][held.node] == 0) --_classes[market][class].nodes;
+        emit Left(class, held.node, slot, leftAt);
+    }
+
+    /// @dev Stake that backs nothing; zero after losses that ate into the backing.
+    function _freeStake(NodeState storage node) private view returns (uint256) {
+        uint256 bound = uint256(node.committed) + node.backing;
+        uint256 total = node.stake;
+        return total > bound ? total - bound : 0;
+    }
+
+    function _lockId(address market, address node) private pure returns (bytes32) {
+        return keccak256(abi.encode(market, node));
+    }
+
+    function _contains(address[] calldata list, address node) private pure returns (bool) {
+        for (uint256 i; i < list.length; ++i) {
+            if (list[i] == node) return true;
+        }
+        return false;
+    }
+}
