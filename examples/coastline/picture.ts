@@ -76,8 +76,8 @@ export function renderMap(raster: Int16Array, layout: Layout): Uint8Array {
   canvas.frame(margin, margin, width, height, INK, 0.55 * unit);
 
   const { sea, land } = remotest(raster, layout);
-  drawMarker(canvas, sea, margin, unit, isPointNemo(sea) ? "POINT NEMO" : "FARTHEST AT SEA", WHITE, SEA.at(-1)![1]);
-  drawMarker(canvas, land, margin, unit, "FARTHEST INLAND", INK, LAND.at(-1)![1]);
+  drawMarker(canvas, sea, margin, unit, isPointNemo(sea) ? "POINT NEMO" : "FARTHEST AT SEA", WHITE, mixAlong(SEA, 0.85 * sea.kilometres));
+  drawMarker(canvas, land, margin, unit, "FARTHEST INLAND", INK, mixAlong(LAND, 0.6 * land.kilometres));
   drawLegend(canvas, { left: margin, top: margin + height, width, unit, sea, land });
   return canvas.toPng();
 }
