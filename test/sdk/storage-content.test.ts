@@ -64,7 +64,9 @@ const emptyDirectory = "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf
 /** What Kubo 0.39 makes of the same files under the same profile. */
 const pinned = { nested: "bafybeibbqt3iaykfr32wc5p3okuy3ivlsa4kv7oiwylbtuj5o362grfb6y", sharded: "bafybeigjtbt5cpalomthul6wzpftc6ns6ufd3vr4lzomffh2hyehjjv3bq" };
 
-describe("content ids", () => {
+describe("content ids", function () {
+  this.timeout(60_000);
+
   it("refuse text that is no CID, and CIDs that name no directory", async () => {
     const rawFile = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
     for (const bad of ["", "hello", "../etc", `${emptyDirectory}x`, rawFile, "bafkqaaa"]) {
@@ -114,7 +116,9 @@ describe("content ids", () => {
   });
 });
 
-describe("directories", () => {
+describe("directories", function () {
+  this.timeout(60_000);
+
   it("refuse paths that mean different things to different systems", async () => {
     const bad = [
       "", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a\0b", "a\\b", "\ud800", "x".repeat(256), "é".repeat(128),
@@ -195,6 +199,20 @@ describe("directories", () => {
     const root = await blocks.folder(["bomb", part]);
     expect(await codeOf(() => readDirectory(root, blocks.source, { maxBytes: 1000, maxFiles: 10 }))).to.equal("CONTENT_TOO_LARGE");
     expect(blocks.reads).to.be.below(2000);
+  });
+
+  it("end early on blocks without content, and on blocks with much around little", async () => {
+    const blocks = new Blocks();
+    const empty = { Name: "", Hash: await blocks.raw(new Uint8Array()) };
+    const sizes = Array.from({ length: 10_000 }, () => 0n);
+    const wide = { Name: "", Hash: await blocks.node(new UnixFS({ type: "file", blockSizes: sizes }), sizes.map(() => empty)) };
+    const wider = await blocks.node(new UnixFS({ type: "file", blockSizes: sizes.slice(0, 50) }), sizes.slice(0, 50).map(() => wide));
+    const hollow = await blocks.folder(["hollow", wider]);
+    expect(await codeOf(() => readDirectory(hollow, blocks.source, { maxBytes: 4e8, maxFiles: 10 }))).to.equal("CONTENT_TOO_LARGE");
+    expect(blocks.reads).to.be.below(200_000);
+
+    const padded = await blocks.folder(["padded", await blocks.node(new UnixFS({ type: "directory", data: new Uint8Array(500_000) }))]);
+    expect(await codeOf(() => readDirectory(padded, blocks.source, { maxBytes: 1000, maxFiles: 10 }))).to.equal("CONTENT_TOO_LARGE");
   });
 
   it("refuse everything that is not a plain file or folder", async () => {

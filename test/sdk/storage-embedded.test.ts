@@ -151,8 +151,9 @@ describe("embedded storage", function () {
 
     it("loses nothing that is added while it collects", async () => {
       const storage = await store();
-      const work = Array.from({ length: 20 }, (_, index) => storage.add(new Map([[`f${index}`, text(String(index))]])));
+      await storage.unpin(await storage.add(new Map(Array.from({ length: 500 }, (_, index) => [`old${index}`, text(`old ${index}`)]))));
       const collected = Promise.all([storage.collect(), storage.collect()]);
+      const work = Array.from({ length: 50 }, (_, index) => storage.add(new Map([[`f${index}`, text(String(index))]])));
       const cids = await Promise.all(work);
       await collected;
       for (const cid of cids) expect(await storage.has(cid)).to.equal(true);
@@ -297,17 +298,45 @@ describe("embedded storage", function () {
       const busy = await badGateway((_, response) => response.writeHead(429).end());
       const elsewhere = await badGateway((_, response) => response.writeHead(302, { location: honestUrl }).end());
       const gone = "http://127.0.0.1:1";
-      const patience = { stallTimeout: 150, blockTimeout: 400, directoryTimeout: 400 };
+      const patience = { stallTimeout: 150 };
       for (const url of [silent.url, stalling.url, failing.url, busy.url, elsewhere.url, gone]) {
         const alone = await store({ gateways: [url], ...patience });
         expect(await codeOf(() => alone.get(cid, caps)), url).to.equal("STORAGE_UNREACHABLE");
         const reader = await store({ gateways: [url, honestUrl], ...patience });
         expect(await reader.getFile(cid, "a/b/c.txt", caps)).to.deep.equal(text("deep"));
       }
-      const slow = await store({ gateways: [dripping.url], ...patience });
+      const slow = await store({ gateways: [dripping.url], ...patience, blockTimeout: 400 });
       expect(["STORAGE_UNREACHABLE", "CONTENT_CORRUPT"]).to.include(await codeOf(() => slow.getFile(cid, "top.txt", caps)));
       // One request each when alone, and one more although four blocks were fetched.
       expect(silent.requests).to.have.length(2);
+    });
+
+    it("collects only after what is being fetched is pinned", async () => {
+      const honest = await store();
+      const cid = await honest.add(nested);
+      const { root, blocks } = await blocksOf(nested);
+      const car = await carOf(root, blocks);
+      const released = Promise.withResolvers<void>();
+      const arrived = Promise.withResolvers<void>();
+      const slow = await badGateway(async (_, response) => {
+        response.write(car.subarray(0, -1));
+        arrived.resolve();
+        await released.promise;
+        response.end(car.subarray(-1));
+      });
+      const path = await folder();
+      const reader = await store({ folder: path, gateways: [slow.url] });
+      const pinning = reader.pin(cid);
+      await arrived.promise;
+      const stored = async (): Promise<number> => (await readdir(join(path, "blocks"), { recursive: true })).filter((name) => name.endsWith(".data")).length;
+      while ((await stored()) < blocks.length - 1) await new Promise((resolve) => setTimeout(resolve, 5));
+      const collecting = reader.collect();
+      // Long enough for a collection that does not wait; one that does is not hurried by it.
+      await Promise.race([collecting, new Promise((resolve) => setTimeout(resolve, 200))]);
+      released.resolve();
+      await pinning;
+      expect(await collecting).to.equal(0);
+      expect(await reader.has(cid)).to.equal(true);
     });
 
     it("tries again after a while when none could be reached", async () => {
