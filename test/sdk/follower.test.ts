@@ -322,6 +322,21 @@ describe("Follower", function () {
     expect(witness.values).to.deep.equal([1]);
   });
 
+  it("takes no log of another block for one of the block that it asked about", async () => {
+    await emit(chain, contract, 1);
+    await chain.mine();
+    const confused: JsonRpc = {
+      request: async (method, params) => {
+        const answer = await chain.rpc.request(method, params);
+        if (method !== "eth_getLogs") return answer;
+        return (answer as object[]).map((log) => ({ ...log, blockHash: toBeHex(7, 32) }));
+      },
+    };
+    const { follower, store } = follow({}, undefined, confused);
+    expect((await failureOf(follower.sync())).code).to.equal("RPC_MALFORMED");
+    expect(await store.events()).to.deep.equal([]);
+  });
+
   it("notices an endpoint whose head stands still", async () => {
     const { follower, clock } = follow({ staleMs: 60_000 });
     await follower.sync();
