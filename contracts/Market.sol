@@ -319,9 +319,7 @@ contract Market is IBatches, MarketBase {
         emit Revealed(context.id, seed, context.entropy);
     }
 
-    // --- Panels ------------------------------------------------------------------------------------------------------
-
-    // --- Exceptions and settlement -----------------------------------------------------------------------------------
+    // --- Settlement --------------------------------------------------------------------------------------------------
 
     function _settle(
         Terms calldata terms,
@@ -389,8 +387,8 @@ contract Market is IBatches, MarketBase {
         if (panel.sampled != 0 && panel.answered < panel.needed) {
             Judging.fineAbsent(_book, terms, batch, context, assignment, panel, submission.node);
         }
-        uint256 odd = _takeAnswers(terms, context.id, assignment, panel, settlement.answers);
-        _credit(terms, context.id, settlement, panel, outcome, odd, price, tally);
+        _takeAnswers(terms, context.id, assignment, panel, settlement.answers);
+        _credit(terms, context.id, settlement, panel, outcome, price, tally);
         if (panel.state.rounds != 0 || panel.state.verdict != Verdict.None) delete _book.panels[context.id][assignment];
     }
 
@@ -414,9 +412,8 @@ contract Market is IBatches, MarketBase {
             panel.deadline = uint256(state.revealedAt) + terms.windows.check;
         } else if (panel.state.verdict != Verdict.None) {
             Clock.requireAfter(uint256(panel.state.raisedAt) + terms.windows.challenge);
-            if (panel.state.verdict == Verdict.PrimaryDiffers) return Outcome.PrimarySlashed;
-            if (panel.state.verdict == Verdict.SeatDiffers) return Outcome.SeatSlashed;
-            return Outcome.NoMajority;
+            if (panel.state.verdict == Verdict.NoMajority) return Outcome.NoMajority;
+            return panel.state.accused & 1 != 0 ? Outcome.PrimarySlashed : Outcome.SeatSlashed;
         } else if (panel.answered < panel.needed) {
             require(block.timestamp > panel.deadline, PanelOpen(assignment, panel.answered, panel.needed));
             if (panel.answered < panel.quorum) {
@@ -432,18 +429,16 @@ contract Market is IBatches, MarketBase {
         return Outcome.Forced;
     }
 
-    /// @dev Checks that `answers` are all that were given, and erases them. Returns which of them the exception accuses,
-    /// or their number if none.
+    /// @dev Checks that `answers` are all that were given, and erases them.
     function _takeAnswers(
         Terms calldata terms,
         BatchId id,
         uint16 assignment,
         PanelView memory panel,
         Answer[] calldata answers
-    ) private returns (uint256 odd) {
-        odd = answers.length;
+    ) private {
         require(answers.length == panel.answered, WrongAnswers(assignment));
-        if (panel.answered == 0) return odd;
+        if (panel.answered == 0) return;
         uint256 found;
         for (uint256 round; round <= panel.state.rounds; ++round) {
             uint256 seats = Panels.seatsIn(_book, terms, id, assignment, uint8(round));
@@ -451,13 +446,8 @@ contract Market is IBatches, MarketBase {
                 bytes32 key = Panels.seatKey(id, assignment, uint8(round), uint8(seat));
                 bytes32 stored = _book.answers[key];
                 if (stored == 0) continue;
-                require(stored == Panels.answerHash(answers[found]), WrongAnswers(assignment));
+                require(stored == Panels.answerHash(answers[found++]), WrongAnswers(assignment));
                 delete _book.answers[key];
-                if (
-                    panel.state.verdict == Verdict.SeatDiffers && panel.state.round == round
-                        && panel.state.seat == seat
-                ) odd = found;
-                ++found;
             }
         }
     }
@@ -469,33 +459,26 @@ contract Market is IBatches, MarketBase {
         Settlement calldata settlement,
         PanelView memory panel,
         Outcome outcome,
-        uint256 odd,
         uint96 price,
         Tally memory tally
     ) private {
         Submission calldata submission = settlement.submission;
         uint256 before = tally.paymentCount;
-        uint96 lock = _lockOf(terms, price, submission.count);
-        bool primaryPaid =
-            outcome == Outcome.Paid || outcome == Outcome.Forced || outcome == Outcome.SeatSlashed;
-        if (primaryPaid) _pay(tally, submission.node, uint256(submission.count) * price);
-        if (outcome != Outcome.PrimarySlashed) _free(tally, submission.node, lock);
-
         uint256 seatPay = panel.sampled * terms.verifierPrice;
-        for (uint256 i; i < settlement.answers.length; ++i) {
-            if (outcome == Outcome.SeatSlashed && i == odd) continue;
-            if (outcome != Outcome.NoMajority) _pay(tally, settlement.answers[i].node, seatPay);
-            _free(tally, settlement.answers[i].node, terms.slashAmount);
-        }
-
-        address accused;
+        uint64 accused = panel.state.accused;
         uint96 penalty;
-        if (outcome == Outcome.PrimarySlashed) {
-            accused = submission.node;
-            penalty = _slash(terms, accused, lock, settlement, odd);
-        } else if (outcome == Outcome.SeatSlashed) {
-            accused = settlement.answers[odd].node;
-            penalty = _slash(terms, accused, terms.slashAmount, settlement, odd);
+        for (uint256 member; member <= settlement.answers.length; ++member) {
+            bool primary = member == 0;
+            address node = primary ? submission.node : settlement.answers[member - 1].node;
+            uint96 locked = primary ? _lockOf(terms, price, submission.count) : terms.slashAmount;
+            if (accused & (1 << member) != 0) {
+                penalty += _slash(terms, node, locked, accused, settlement);
+                continue;
+            }
+            _free(tally, node, locked);
+            // Who answered did its part, even where no more could be drawn.
+            if (outcome == Outcome.NoMajority || (primary && outcome == Outcome.Exhausted)) continue;
+            _pay(tally, node, primary ? uint256(submission.count) * price : seatPay);
         }
         uint96 paid;
         for (uint256 i = before; i < tally.paymentCount; ++i) {
@@ -504,25 +487,28 @@ contract Market is IBatches, MarketBase {
         emit Settled(id, settlement.assignment, outcome, paid, accused, penalty);
     }
 
-    /// @dev Takes the penalty for a difference from `node`; a share of it goes to the members that were right. `odd` is
-    /// the accused among the answers, or their number if it is the primary.
-    function _slash(Terms calldata terms, address node, uint96 lock, Settlement calldata settlement, uint256 odd)
+    /// @dev Takes the penalty for a difference from `node`; a share of it goes to the members that were right.
+    function _slash(Terms calldata terms, address node, uint96 locked, uint64 accused, Settlement calldata settlement)
         private
         returns (uint96 penalty)
     {
         if (!terms.fullSlash) {
-            penalty = _share(lock, DIFFERENCE_FINE);
-            registry.slash(node, lock, penalty, 0, new address[](0));
+            penalty = _share(locked, DIFFERENCE_FINE);
+            registry.slash(node, locked, penalty, 0, new address[](0));
             return penalty;
         }
-        uint256 members = settlement.answers.length;
-        address[] memory right = new address[](members);
-        for (uint256 i; i < members; ++i) {
-            // The accused verifier's place goes to the primary.
-            right[i] = i == odd ? settlement.submission.node : settlement.answers[i].node;
+        address[] memory right = new address[](settlement.answers.length + 1);
+        uint256 count;
+        for (uint256 member; member < right.length; ++member) {
+            if (accused & (1 << member) != 0) continue;
+            right[count++] = member == 0 ? settlement.submission.node : settlement.answers[member - 1].node;
         }
-        penalty = lock;
-        registry.slash(node, lock, penalty, _share(penalty, HONEST_SHARE), right);
+        assembly ("memory-safe") {
+            // Shorten to what was used.
+            mstore(right, count)
+        }
+        registry.slash(node, locked, locked, _share(locked, HONEST_SHARE), right);
+        return locked;
     }
 
     function _pay(Tally memory tally, address to, uint256 amount) private pure {
@@ -545,5 +531,4 @@ contract Market is IBatches, MarketBase {
         }
         return false;
     }
-
 }

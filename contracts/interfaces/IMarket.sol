@@ -139,7 +139,7 @@ enum Verdict {
     NoMajority
 }
 
-/// @notice An accusation. It stands if nobody challenges it in time.
+/// @notice An accusation. It stands if nobody challenges it in time. One for each member that differs.
 /// @param assignment Index in the batch.
 /// @param verdict What is wrong.
 /// @param witness The sampled task that shows it.
@@ -168,8 +168,8 @@ struct Settlement {
 /// @notice How an assignment ended.
 /// - None: it has not.
 /// - Paid: the primary and whoever verified are paid.
-/// - PrimarySlashed: the primary differed: slashed, its pay returned; the others are paid.
-/// - SeatSlashed: a verifier differed: slashed, unpaid; the others are paid.
+/// - PrimarySlashed: the primary differed, maybe a verifier too: slashed, unpaid; the others are paid.
+/// - SeatSlashed: one or more verifiers differed: slashed, unpaid; the others are paid.
 /// - NoMajority: returned to the requester, nobody slashed.
 /// - Exhausted: not enough verifiers answered and no more can be drawn: the primary's pay is returned.
 /// - Forced: as Paid, because the requester was silent.
@@ -216,17 +216,15 @@ struct BatchState {
 /// @notice What is stored of a panel, in one slot: zeros unless something went beyond the first draw.
 /// @param rounds Rounds after round 0.
 /// @param escalated The requester called for the full quorum.
-/// @param verdict An exception that stands for now.
-/// @param round Of the seat accused.
-/// @param seat Accused.
-/// @param witness Sampled task that shows it.
-/// @param raisedAt When the exception was listed, seconds.
+/// @param verdict An exception that stands for now: the latest listed.
+/// @param accused Which members differ: bit 0 the primary, bit i+1 the i-th answer by round and seat.
+/// @param witness Sampled task that shows the latest.
+/// @param raisedAt When the latest exception was listed, seconds.
 struct PanelState {
     uint8 rounds;
     bool escalated;
     Verdict verdict;
-    uint8 round;
-    uint8 seat;
+    uint64 accused;
     uint24 witness;
     uint32 raisedAt;
 }
@@ -336,9 +334,10 @@ interface IMarketEvents {
     event Judged(BatchId indexed id);
     /// @notice The requester was silent: the fixed part of its bond is burned.
     event BondBurned(BatchId indexed id, uint96 amount);
-    /// @notice An assignment ended. `paid` went to its members; `accused` is who was slashed, or zero.
+    /// @notice An assignment ended. `paid` went to its members, `penalty` was taken from those in `accused`, whose bits
+    /// are those of {PanelState}.
     event Settled(
-        BatchId indexed id, uint16 indexed assignment, Outcome outcome, uint96 paid, address accused, uint96 penalty
+        BatchId indexed id, uint16 indexed assignment, Outcome outcome, uint96 paid, uint64 accused, uint96 penalty
     );
     /// @notice Nothing of the batch is open; what was left went back to the requester.
     event BatchClosed(BatchId indexed id);
@@ -411,7 +410,7 @@ interface IMarketEvents {
     error NoMoreRounds(uint16 assignment, uint8 rounds);
     /// @notice No further node can be drawn: settle it as it is.
     error PoolExhausted(uint16 assignment);
-    /// @notice An exception was listed already.
+    /// @notice An exception against this member, or that there is no majority, was listed already.
     error AlreadyExcepted(uint16 assignment);
     /// @notice The requester said it had listed all its exceptions.
     error AlreadyJudged(BatchId id);

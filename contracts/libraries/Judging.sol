@@ -121,7 +121,6 @@ library Judging {
         uint16 assignment = exception.assignment;
         Submission calldata submission = exception.submission;
         PanelView memory panel = Panels.viewOf(book, terms, context, assignment, submission);
-        require(panel.state.verdict == Verdict.None, IMarketEvents.AlreadyExcepted(assignment));
         Clock.requireBefore(panel.deadline + terms.windows.judge);
         require(
             panel.answered >= panel.needed || block.timestamp > panel.deadline,
@@ -134,23 +133,31 @@ library Judging {
             IMarketEvents.NotASampledTask(context.id, assignment, exception.witness)
         );
 
-        address accused;
+        PanelState memory state = panel.state;
+        address node;
         if (exception.verdict == Verdict.NoMajority) {
+            require(state.verdict == Verdict.None, IMarketEvents.AlreadyExcepted(assignment));
             _requireUndecidable(book, terms, batch, context, assignment, panel, submission.node);
         } else {
-            // Of `answered` verifiers and the primary all but the accused agree: they must be a majority of the quorum.
+            uint256 member;
+            (node, member) = _accused(book, terms, batch, context, exception, state.rounds);
+            require(
+                state.verdict != Verdict.NoMajority && state.accused & (1 << member) == 0,
+                IMarketEvents.AlreadyExcepted(assignment)
+            );
+            state.accused |= uint64(1 << member);
+            // The primary and `answered` verifiers without the accused must be a majority of the quorum.
+            uint256 agreeing = panel.answered + 1 - _bits(state.accused);
             uint256 majority = (uint256(terms.quorum) + 1) / 2;
-            require(panel.answered >= majority, IMarketEvents.PanelOpen(assignment, panel.answered, majority));
-            accused = _accused(book, terms, batch, context, exception, panel.state.rounds);
+            require(agreeing >= majority, IMarketEvents.PanelOpen(assignment, agreeing, majority));
         }
 
         PanelState storage stored = book.panels[context.id][assignment];
         stored.verdict = exception.verdict;
-        stored.round = exception.round;
-        stored.seat = exception.seat;
+        stored.accused = state.accused;
         stored.witness = exception.witness;
         stored.raisedAt = uint32(block.timestamp);
-        emit IMarketEvents.Excepted(context.id, assignment, exception.verdict, exception.witness, accused);
+        emit IMarketEvents.Excepted(context.id, assignment, exception.verdict, exception.witness, node);
     }
 
     /// @notice Fines every seat of the last round that has not answered.
@@ -221,7 +228,7 @@ library Judging {
         );
     }
 
-    /// @dev Whom an exception accuses.
+    /// @dev Whom an exception accuses, and its place on the panel: 0 the primary, i+1 the i-th answer.
     function _accused(
         Book storage book,
         Terms calldata terms,
@@ -229,10 +236,10 @@ library Judging {
         Context memory context,
         Exception calldata exception,
         uint8 rounds
-    ) private view returns (address) {
+    ) private view returns (address node, uint256 member) {
         uint16 assignment = exception.assignment;
         address primary = exception.submission.node;
-        if (exception.verdict == Verdict.PrimaryDiffers) return primary;
+        if (exception.verdict == Verdict.PrimaryDiffers) return (primary, 0);
         require(exception.verdict == Verdict.SeatDiffers, IMarketEvents.InvalidVerdict(assignment));
         require(
             exception.round <= rounds
@@ -241,7 +248,23 @@ library Judging {
         );
         (address[] memory drawn,) =
             Panels.drawnFor(book, terms, batch, context, assignment, exception.round, primary);
-        return drawn[exception.seat];
+        node = drawn[exception.seat];
+        member = 1;
+        for (uint256 round; round <= exception.round; ++round) {
+            uint256 seats = round == exception.round
+                ? exception.seat
+                : Panels.seatsIn(book, terms, context.id, assignment, uint8(round));
+            for (uint256 seat; seat < seats; ++seat) {
+                if (book.answers[Panels.seatKey(context.id, assignment, uint8(round), uint8(seat))] != 0) ++member;
+            }
+        }
+    }
+
+    /// @dev How many bits are set.
+    function _bits(uint64 mask) private pure returns (uint256 count) {
+        for (; mask != 0; mask &= mask - 1) {
+            ++count;
+        }
     }
 
     function _openRound(
