@@ -222,6 +222,8 @@ describe("directories", function () {
     const identity = CID.parse("bafkqaaa");
     const overlong = await blocks.node(new UnixFS({ type: "file", blockSizes: [5n] }), [{ Name: "", Hash: file }]);
     const cut = await blocks.node(new UnixFS({ type: "file", blockSizes: [0n] }), [{ Name: "", Hash: file }]);
+    const longer = await blocks.raw(text("xxx"));
+    const swapped = await blocks.node(new UnixFS({ type: "file", blockSizes: [1n, 3n] }), [{ Name: "", Hash: longer }, { Name: "", Hash: file }]);
     const unsized = await blocks.node(new UnixFS({ type: "file", blockSizes: [] }), [{ Name: "", Hash: file }]);
     const inner = await blocks.folder(["f", file]);
     const folderInFile = await blocks.node(new UnixFS({ type: "file", blockSizes: [1n] }), [{ Name: "", Hash: inner }]);
@@ -235,6 +237,7 @@ describe("directories", function () {
       "inlined bytes": await blocks.folder(["inline", identity]),
       "a file that is shorter than declared": await blocks.folder(["f", overlong]),
       "a file that is longer than declared": await blocks.folder(["f", cut]),
+      "parts of other sizes than declared": await blocks.folder(["f", swapped]),
       "a file without sizes": await blocks.folder(["f", unsized]),
       "a folder in a file": await blocks.folder(["f", folderInFile]),
       "a file as a shard": fileAsShard,

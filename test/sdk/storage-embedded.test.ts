@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, readFile as readDisk, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -60,7 +61,7 @@ async function badGateway(answer: (request: IncomingMessage, response: ServerRes
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
-async function carOf(root: CID, blocks: readonly Block[]): Promise<Buffer> {
+async function carOf(root: CID, blocks: readonly Block[]): Promise<Buffer<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   const source = async function* (): AsyncGenerator<Block> {
     yield* blocks;
@@ -316,24 +317,25 @@ describe("embedded storage", function () {
       const cid = await honest.add(nested);
       const { root, blocks } = await blocksOf(nested);
       const car = await carOf(root, blocks);
-      const released = Promise.withResolvers<void>();
-      const arrived = Promise.withResolvers<void>();
+      const released = new EventEmitter();
+      const arrived = new EventEmitter();
+      const asked = once(arrived, "asked");
       const slow = await badGateway(async (_, response) => {
         response.write(car.subarray(0, -1));
-        arrived.resolve();
-        await released.promise;
+        arrived.emit("asked");
+        await once(released, "go");
         response.end(car.subarray(-1));
       });
       const path = await folder();
       const reader = await store({ folder: path, gateways: [slow.url] });
       const pinning = reader.pin(cid);
-      await arrived.promise;
+      await asked;
       const stored = async (): Promise<number> => (await readdir(join(path, "blocks"), { recursive: true })).filter((name) => name.endsWith(".data")).length;
       while ((await stored()) < blocks.length - 1) await new Promise((resolve) => setTimeout(resolve, 5));
       const collecting = reader.collect();
       // Long enough for a collection that does not wait; one that does is not hurried by it.
       await Promise.race([collecting, new Promise((resolve) => setTimeout(resolve, 200))]);
-      released.resolve();
+      released.emit("go");
       await pinning;
       expect(await collecting).to.equal(0);
       expect(await reader.has(cid)).to.equal(true);
@@ -391,8 +393,8 @@ describe("embedded storage", function () {
 describe("a gateway", function () {
   this.timeout(60_000);
 
-  async function put(url: string, cid: string, body: BodyInit, headers: Record<string, string> = {}): Promise<number> {
-    const response = await fetch(`${url}/ipfs/${cid}`, { method: "PUT", body, headers });
+  async function put(url: string, cid: string, body: string | Buffer<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
+    const response = await fetch(`${url}/ipfs/${cid}`, { method: "PUT", body: new Blob([body]), headers });
     await response.text();
     return response.status;
   }
