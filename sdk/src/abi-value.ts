@@ -1,0 +1,39 @@
+import { ParamType, Result } from "ethers";
+
+import { MODES, OUTCOMES, RUNTIMES, VERDICTS } from "./terms.ts";
+
+/** Widest integer that becomes a number; all counts, indices and times of the contracts are within it. */
+const NUMBER_BITS = 48;
+
+/** The contracts' enums, by the name of the field: the ABI itself knows them as uint8. */
+const ENUMS: Readonly<Record<string, readonly string[]>> = {
+  mode: MODES,
+  verdict: VERDICTS,
+  outcome: OUTCOMES,
+  runtime: RUNTIMES,
+};
+
+/**
+ * Values as ethers decodes them, as plain data: structs as objects, integers of up to 48 bits as numbers and wider
+ * ones as bigints, enums as texts. What the types of this package describe.
+ *
+ * @param params What was decoded, e.g. `fragment.outputs`; every one has a name.
+ * @throws RangeError if an enum has a value this version does not know
+ */
+export function plainObject(params: readonly ParamType[], values: Result): Record<string, unknown> {
+  return Object.fromEntries(params.map((param, index) => [param.name, plainValue(param, values[index])]));
+}
+
+/** One value as {@link plainObject} gives it. */
+export function plainValue(param: ParamType, value: unknown): unknown {
+  if (param.isArray()) return [...(value as Result)].map((item) => plainValue(param.arrayChildren, item));
+  if (param.isTuple()) return plainObject(param.components, value as Result);
+  if (typeof value !== "bigint") return value;
+  const names = param.type === "uint8" ? ENUMS[param.name] : undefined;
+  if (names) {
+    const name = names[Number(value)];
+    if (name === undefined) throw new RangeError(`${param.name} ${value} is unknown`);
+    return name;
+  }
+  return Number(/^u?int(\d+)$/.exec(param.type)?.[1]) <= NUMBER_BITS ? Number(value) : value;
+}

@@ -1,0 +1,115 @@
+import { MAX_AMOUNT, PARTS_PER_MILLION } from "./amount.ts";
+import { SuretyError } from "./errors.ts";
+import { maxSampled } from "./sampling.ts";
+import type { Parameters, Terms } from "./terms.ts";
+
+/** Parts per million of a slash that go to the members that were right. */
+export const HONEST_SHARE = 100_000;
+/** Parts per million of an assignment's price that abandoning it costs. */
+export const ABANDON_FINE = 100_000;
+/** Parts per million of a seat's pay that not answering in time costs. */
+export const ABSENT_FINE = 500_000;
+/** Parts per million of a member's lock that a difference costs where it is not proof of a lie. */
+export const DIFFERENCE_FINE = 100_000;
+/** Rounds after round 0 that a panel can have. */
+export const MAX_ROUNDS = 4;
+/** Most seats in one round. */
+export const MAX_SEATS = 32;
+/** Greatest quorum. */
+export const MAX_QUORUM = 15;
+/** Most addresses in a list of nodes. */
+export const MAX_LISTED = 64;
+
+/** What posting a batch locks, base units. */
+export interface Quote {
+  /** The pay and the verification budget. */
+  escrow: bigint;
+  /** What the requester loses for silence, and more; returned otherwise. */
+  bond: bigint;
+}
+
+/**
+ * What a batch locks. Twin of `Pricing.quote`.
+ *
+ * @param count Tasks.
+ * @returns escrow = count·price + maxSampled·(quorum-1)·verifierPrice; bond = bondFixed + escrow·bondShare.
+ * @throws `AMOUNT_INVALID` if it is more than a contract can hold; `NUMBER_OUT_OF_RANGE`
+ */
+export function quote(
+  terms: Pick<Terms, "mode" | "price" | "verifierPrice" | "rate" | "quorum">,
+  count: number,
+  parameters: Pick<Parameters, "bondFixed" | "bondShare">,
+): Quote {
+  let escrow = BigInt(count) * terms.price;
+  if (terms.mode !== "trusted") {
+    escrow += BigInt(maxSampled(count, terms.rate) * (terms.quorum - 1)) * terms.verifierPrice;
+  }
+  const bond = parameters.bondFixed + share(escrow, parameters.bondShare);
+  const most = escrow > bond ? escrow : bond;
+  if (most > MAX_AMOUNT) {
+    throw new SuretyError("AMOUNT_INVALID", `${count} tasks lock ${most} base units, expected at most ${MAX_AMOUNT}`, {
+      details: { actual: most, expected: MAX_AMOUNT },
+      fix: "Post fewer tasks at a time, or pay less for each.",
+    });
+  }
+  return { escrow, bond };
+}
+
+/**
+ * What a claim of `count` tasks puts at stake, base units: their worth, or the terms' slash if that is more.
+ *
+ * @param price Of one task: the terms', or what the batch was rebid to.
+ */
+export function lockOf(terms: Pick<Terms, "slashAmount">, price: bigint, count: number): bigint {
+  const worth = BigInt(count) * price;
+  return worth > terms.slashAmount ? worth : terms.slashAmount;
+}
+
+/** What abandoning an assignment of `count` tasks costs, base units. */
+export function abandonFine(price: bigint, count: number): bigint {
+  return share(BigInt(count) * price, ABANDON_FINE);
+}
+
+/** What a seat is paid for running `sampled` tasks, base units. */
+export function seatPay(terms: Pick<Terms, "verifierPrice">, sampled: number): bigint {
+  return BigInt(sampled) * terms.verifierPrice;
+}
+
+/** What not answering in time from a seat of `sampled` tasks costs, base units. */
+export function absentFine(terms: Pick<Terms, "verifierPrice">, sampled: number): bigint {
+  return share(seatPay(terms, sampled), ABSENT_FINE);
+}
+
+/** Where a slash goes, base units. */
+export interface Slash {
+  /** What the accused loses. */
+  penalty: bigint;
+  /** What each member that was right gets of it. */
+  each: bigint;
+  /** The rest. */
+  burned: bigint;
+}
+
+/**
+ * What a difference costs.
+ *
+ * @param lock What the accused has at stake in the assignment: {@link lockOf} of a primary, `slashAmount` of a seat.
+ * @param right Members that were right.
+ */
+export function slashOf(terms: Pick<Terms, "fullSlash">, lock: bigint, right: number): Slash {
+  if (!terms.fullSlash) {
+    const penalty = share(lock, DIFFERENCE_FINE);
+    return { penalty, each: 0n, burned: penalty };
+  }
+  const each = right === 0 ? 0n : share(lock, HONEST_SHARE) / BigInt(right);
+  return { penalty: lock, each, burned: lock - each * BigInt(right) };
+}
+
+/** How long stake must stay liable at least under these parameters, seconds; a market refuses a registry with less. */
+export function leastUnbondingPeriod(parameters: Pick<Parameters, "maxWindow" | "drawDelay">): number {
+  return parameters.maxWindow * (3 + 2 * (1 + MAX_ROUNDS)) + parameters.drawDelay * MAX_ROUNDS;
+}
+
+function share(amount: bigint, partsPerMillion: number): bigint {
+  return (amount * BigInt(partsPerMillion)) / BigInt(PARTS_PER_MILLION);
+}
