@@ -34,9 +34,9 @@ contract Registry is IRegistry {
     /// @inheritdoc IRegistry
     uint48 public immutable unbondingPeriod;
 
-    mapping(address market => mapping(ClassId class => ClassState state)) private _classes;
-    mapping(address market => mapping(ClassId class => mapping(uint24 slot => Slot holder))) private _slots;
-    mapping(address market => mapping(ClassId class => mapping(address node => uint24 count))) private _slotsHeld;
+    mapping(address market => mapping(ClassId classId => ClassState state)) private _classes;
+    mapping(address market => mapping(ClassId classId => mapping(uint24 slot => Slot holder))) private _slots;
+    mapping(address market => mapping(ClassId classId => mapping(address node => uint24 count))) private _slotsHeld;
     mapping(address market => mapping(address node => NodeState state)) private _nodes;
     mapping(address market => mapping(address node => Unbonding unbonding)) private _unbonding;
 
@@ -49,18 +49,18 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function classState(address market, ClassId class) external view returns (ClassState memory) {
-        return _classes[market][class];
+    function classState(address market, ClassId classId) external view returns (ClassState memory) {
+        return _classes[market][classId];
     }
 
     /// @inheritdoc IRegistry
-    function slotOf(address market, ClassId class, uint24 slot) external view returns (Slot memory) {
-        return _slots[market][class][slot];
+    function slotOf(address market, ClassId classId, uint24 slot) external view returns (Slot memory) {
+        return _slots[market][classId][slot];
     }
 
     /// @inheritdoc IRegistry
-    function slotsHeld(address market, ClassId class, address node) external view returns (uint24) {
-        return _slotsHeld[market][class][node];
+    function slotsHeld(address market, ClassId classId, address node) external view returns (uint24) {
+        return _slotsHeld[market][classId][node];
     }
 
     /// @inheritdoc IRegistry
@@ -74,20 +74,20 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function createClass(Class calldata terms) external returns (ClassId class) {
+    function createClass(Class calldata terms) external returns (ClassId classId) {
         require(
             terms.market != address(0) && terms.runtime != Runtime.None && terms.slotStake != 0
                 && terms.priceFloor != 0,
             InvalidClass(terms)
         );
-        class = ClassId.wrap(keccak256(abi.encode(terms)));
-        ClassState storage state = _classes[terms.market][class];
-        require(state.runtime == Runtime.None, ClassExists(class));
+        classId = ClassId.wrap(keccak256(abi.encode(terms)));
+        ClassState storage state = _classes[terms.market][classId];
+        require(state.runtime == Runtime.None, ClassExists(classId));
         state.runtime = terms.runtime;
         state.fullSlash = terms.fullSlash;
         state.slotStake = terms.slotStake;
         state.priceFloor = terms.priceFloor;
-        emit ClassCreated(class, terms.market, terms);
+        emit ClassCreated(classId, terms.market, terms);
     }
 
     /// @inheritdoc IRegistry
@@ -129,11 +129,11 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function joinPool(address market, ClassId class, uint24 slot) external {
-        ClassState storage state = _classes[market][class];
-        require(state.runtime != Runtime.None, UnknownClass(class));
+    function joinPool(address market, ClassId classId, uint24 slot) external {
+        ClassState storage state = _classes[market][classId];
+        require(state.runtime != Runtime.None, UnknownClass(classId));
         uint24 slots = state.slots;
-        require(slot <= slots && _slots[market][class][slot].node == address(0), SlotTaken(slot, slots));
+        require(slot <= slots && _slots[market][classId][slot].node == address(0), SlotTaken(slot, slots));
         NodeState storage node = _nodes[market][msg.sender];
         require(node.stake >= minStake, StakeBelowMinimum(msg.sender, node.stake, minStake));
         uint256 freeStake = _freeStake(node);
@@ -141,43 +141,43 @@ contract Registry is IRegistry {
 
         uint48 activeFrom = (block.timestamp + activationDelay).toUint48();
         node.backing += state.slotStake;
-        _slots[market][class][slot] = Slot(msg.sender, activeFrom, FOREVER);
+        _slots[market][classId][slot] = Slot(msg.sender, activeFrom, FOREVER);
         if (slot == slots) state.slots = slots + 1;
-        if (++_slotsHeld[market][class][msg.sender] == 1) ++state.nodes;
-        emit Joined(class, msg.sender, slot, activeFrom);
+        if (++_slotsHeld[market][classId][msg.sender] == 1) ++state.nodes;
+        emit Joined(classId, msg.sender, slot, activeFrom);
     }
 
     /// @inheritdoc IRegistry
-    function leavePool(address market, ClassId class, uint24 slot) external {
-        address holder = _slots[market][class][slot].node;
+    function leavePool(address market, ClassId classId, uint24 slot) external {
+        address holder = _slots[market][classId][slot].node;
         require(holder == msg.sender, NotSlotHolder(slot, holder, msg.sender));
-        _leave(market, class, slot);
+        _leave(market, classId, slot);
     }
 
     /// @inheritdoc IRegistry
-    function evict(address market, ClassId class, uint24 slot) external {
-        address holder = _slots[market][class][slot].node;
+    function evict(address market, ClassId classId, uint24 slot) external {
+        address holder = _slots[market][classId][slot].node;
         require(holder != address(0), NotSlotHolder(slot, holder, msg.sender));
         NodeState memory node = _nodes[market][holder];
         require(node.stake < node.backing, SlotBacked(holder, node.stake, node.backing));
-        _leave(market, class, slot);
+        _leave(market, classId, slot);
     }
 
     /// @inheritdoc IRegistry
-    function freeSlot(address market, ClassId class, uint24 slot) external {
-        Slot memory left = _slots[market][class][slot];
+    function freeSlot(address market, ClassId classId, uint24 slot) external {
+        Slot memory left = _slots[market][classId][slot];
         require(left.node != address(0), NotSlotHolder(slot, left.node, msg.sender));
         require(left.leftAt != FOREVER, SlotServing(slot));
         uint256 from = uint256(left.leftAt) + unbondingPeriod;
         require(block.timestamp >= from, TooEarly(block.timestamp, from));
-        delete _slots[market][class][slot];
-        _nodes[market][left.node].backing -= _classes[market][class].slotStake;
-        emit SlotFreed(class, left.node, slot);
+        delete _slots[market][classId][slot];
+        _nodes[market][left.node].backing -= _classes[market][classId].slotStake;
+        emit SlotFreed(classId, left.node, slot);
     }
 
     /// @inheritdoc IRegistry
-    function commitAssignment(ClassId class, uint24 slot, address node, uint96 amount) external {
-        Slot memory held = _slots[msg.sender][class][slot];
+    function commitAssignment(ClassId classId, uint24 slot, address node, uint96 amount) external {
+        Slot memory held = _slots[msg.sender][classId][slot];
         require(held.node == node, NotSlotHolder(slot, held.node, node));
         require(held.leftAt == FOREVER, SlotLeft(slot, held.leftAt));
         NodeState storage state = _nodes[msg.sender][node];
@@ -248,7 +248,7 @@ contract Registry is IRegistry {
     /// @inheritdoc IRegistry
     function draw(
         address market,
-        ClassId class,
+        ClassId classId,
         bytes32 key,
         uint48 sealedAt,
         uint24 slots,
@@ -258,7 +258,7 @@ contract Registry is IRegistry {
     ) external view returns (address[] memory drawn) {
         drawn = new address[](count);
         uint256 found;
-        mapping(uint24 slot => Slot holder) storage pool = _slots[market][class];
+        mapping(uint24 slot => Slot holder) storage pool = _slots[market][classId];
         uint256 places = slots < MAX_PLACES ? slots : MAX_PLACES;
         for (uint256 place; place < places && found < count; ++place) {
             Slot memory slot = pool[uint24(Permutation.elementAt(key, place, slots))];
@@ -276,13 +276,13 @@ contract Registry is IRegistry {
         }
     }
 
-    function _leave(address market, ClassId class, uint24 slot) private {
-        Slot storage held = _slots[market][class][slot];
+    function _leave(address market, ClassId classId, uint24 slot) private {
+        Slot storage held = _slots[market][classId][slot];
         require(held.leftAt == FOREVER, SlotLeft(slot, held.leftAt));
         uint48 leftAt = block.timestamp.toUint48();
         held.leftAt = leftAt;
-        if (--_slotsHeld[market][class][held.node] == 0) --_classes[market][class].nodes;
-        emit Left(class, held.node, slot, leftAt);
+        if (--_slotsHeld[market][classId][held.node] == 0) --_classes[market][classId].nodes;
+        emit Left(classId, held.node, slot, leftAt);
     }
 
     /// @dev Stake that backs nothing; zero after losses that ate into the backing.

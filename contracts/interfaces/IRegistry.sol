@@ -92,7 +92,7 @@ struct StakeShare {
 /// INVARIANT R3: a slot never changes its holder before `unbondingPeriod` has passed since it was left.
 interface IRegistry {
     /// @notice A new kind of host can be offered.
-    event ClassCreated(ClassId indexed class, address indexed market, Class terms);
+    event ClassCreated(ClassId indexed classId, address indexed market, Class terms);
     /// @notice `node` added to its stake, which is now `stake`.
     event Staked(address indexed market, address indexed node, uint88 amount, uint88 stake);
     /// @notice `node` took `amount` out of its stake; it can be withdrawn from `availableAt` on.
@@ -100,11 +100,11 @@ interface IRegistry {
     /// @notice `amount` of unbonded stake went back to the node's available money in the registry's ledger.
     event StakeWithdrawn(address indexed market, address indexed node, uint88 amount);
     /// @notice `node` holds `slot` of the class's pool.
-    event Joined(ClassId indexed class, address indexed node, uint24 slot, uint48 activeFrom);
+    event Joined(ClassId indexed classId, address indexed node, uint24 slot, uint48 activeFrom);
     /// @notice `node` serves nothing that is sealed from `leftAt` on.
-    event Left(ClassId indexed class, address indexed node, uint24 slot, uint48 leftAt);
+    event Left(ClassId indexed classId, address indexed node, uint24 slot, uint48 leftAt);
     /// @notice The slot is a hole again and its backing free.
-    event SlotFreed(ClassId indexed class, address indexed node, uint24 slot);
+    event SlotFreed(ClassId indexed classId, address indexed node, uint24 slot);
     /// @notice `node` lost `amount` of stake; `rewarded` of it went to members that were right, the rest was burned.
     event Slashed(address indexed market, address indexed node, uint96 amount, uint96 rewarded);
     /// @notice `node` was fined; `taken` is what it had left of `amount`. Burned.
@@ -113,9 +113,9 @@ interface IRegistry {
     /// @notice An amount of zero changes nothing and is refused.
     error ZeroStake();
     /// @notice The class does not exist in this market.
-    error UnknownClass(ClassId class);
+    error UnknownClass(ClassId classId);
     /// @notice The class exists already.
-    error ClassExists(ClassId class);
+    error ClassExists(ClassId classId);
     /// @notice A class needs a runtime, a market, a slot stake and a price floor above zero.
     error InvalidClass(Class terms);
     /// @notice `node` has `free` stake that backs nothing else, and needs `required`.
@@ -146,11 +146,11 @@ interface IRegistry {
     /// @notice Seconds that unstaked money and a left slot's backing stay liable.
     function unbondingPeriod() external view returns (uint48);
     /// @notice What is kept of a class; zeros if it does not exist.
-    function classState(address market, ClassId class) external view returns (ClassState memory);
+    function classState(address market, ClassId classId) external view returns (ClassState memory);
     /// @notice The holder of a place in the pool.
-    function slotOf(address market, ClassId class, uint24 slot) external view returns (Slot memory);
+    function slotOf(address market, ClassId classId, uint24 slot) external view returns (Slot memory);
     /// @notice How many slots of a class `node` holds.
-    function slotsHeld(address market, ClassId class, address node) external view returns (uint24);
+    function slotsHeld(address market, ClassId classId, address node) external view returns (uint24);
     /// @notice A node's stake in a market.
     function nodeState(address market, address node) external view returns (NodeState memory);
     /// @notice A node's stake on its way out of a market.
@@ -159,7 +159,7 @@ interface IRegistry {
     // --- For nodes -----------------------------------------------------------------------------------------------
 
     /// @notice Makes a class. Anybody may; the id commits to its terms.
-    function createClass(Class calldata terms) external returns (ClassId class);
+    function createClass(Class calldata terms) external returns (ClassId classId);
     /// @notice Moves `amount` of the caller's available money in the registry's ledger into its stake.
     function stake(address market, uint88 amount) external;
     /// @notice Starts taking `amount` out; restarts the clock of what is unbonding already.
@@ -167,18 +167,18 @@ interface IRegistry {
     /// @notice Takes what is unbonded to the caller's available money in the registry's ledger.
     function withdrawStake(address market) external;
     /// @notice Takes place `slot` of a pool: a hole, or the place after the last.
-    function joinPool(address market, ClassId class, uint24 slot) external;
+    function joinPool(address market, ClassId classId, uint24 slot) external;
     /// @notice Stops serving with `slot` for whatever is sealed from now on.
-    function leavePool(address market, ClassId class, uint24 slot) external;
+    function leavePool(address market, ClassId classId, uint24 slot) external;
     /// @notice Frees a slot left `unbondingPeriod` ago. Anybody may.
-    function freeSlot(address market, ClassId class, uint24 slot) external;
+    function freeSlot(address market, ClassId classId, uint24 slot) external;
     /// @notice Makes a node whose losses ate its backing leave `slot`. Anybody may.
-    function evict(address market, ClassId class, uint24 slot) external;
+    function evict(address market, ClassId classId, uint24 slot) external;
 
     // --- For a market: state of the calling contract ----------------------------------------------------------------
 
     /// @notice Commits stake to an assignment. The node must serve in the class, by `slot`, and have the minimum stake.
-    function commitAssignment(ClassId class, uint24 slot, address node, uint96 amount) external;
+    function commitAssignment(ClassId classId, uint24 slot, address node, uint96 amount) external;
     /// @notice Commits stake to a seat of a node that was drawn.
     function commitSeat(address node, uint96 amount) external;
     /// @notice Frees committed stake.
@@ -200,7 +200,7 @@ interface IRegistry {
     /// @return drawn In the order drawn; fewer than `count` if the pool, or the bound on places looked at, ends first.
     function draw(
         address market,
-        ClassId class,
+        ClassId classId,
         bytes32 key,
         uint48 sealedAt,
         uint24 slots,

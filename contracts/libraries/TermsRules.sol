@@ -18,8 +18,8 @@ import {PPM} from "./Sampling.sol";
 /// @dev The bounds that keep honesty profitable are derived in docs/economics.md.
 library TermsRules {
     /// @notice Reverts with the first field that is out of range.
-    function check(Terms calldata terms, ClassState memory class, Parameters memory parameters) internal pure {
-        require(class.runtime != Runtime.None, IMarketEvents.ClassTooSmall(terms.class, 0, 1));
+    function check(Terms calldata terms, ClassState memory host, Parameters memory parameters) internal pure {
+        require(host.runtime != Runtime.None, IMarketEvents.ClassTooSmall(terms.class, 0, 1));
         _range("mode", uint8(terms.mode), uint8(Mode.Trusted), uint8(Mode.Replicated));
         require(
             terms.encryptionKey.length == 33 && (terms.encryptionKey[0] == 0x02 || terms.encryptionKey[0] == 0x03),
@@ -27,7 +27,7 @@ library TermsRules {
         );
         _range("maxShare", terms.maxShare, 1, PPM);
         _range("minSlice", terms.minSlice, 1, type(uint24).max);
-        _range("excluded", terms.excluded.length, 0, _least(MAX_LISTED, class.nodes / 3));
+        _range("excluded", terms.excluded.length, 0, _least(MAX_LISTED, host.nodes / 3));
         _window("claim", terms.windows.claim, parameters);
         _window("submit", terms.windows.submit, parameters);
         _window("reveal", terms.windows.reveal, parameters);
@@ -47,24 +47,24 @@ library TermsRules {
             // A chance of one would make the bound below infinite.
             _range("guess", terms.guess, 0, PPM - 1);
             _range("verifierPrice", terms.verifierPrice, terms.price, type(uint96).max);
-            _range("fullSlash", terms.fullSlash ? 1 : 0, 0, class.fullSlash ? 1 : 0);
+            _range("fullSlash", terms.fullSlash ? 1 : 0, 0, host.fullSlash ? 1 : 0);
             // Replicating adaptively would run everything twice and believe a tie.
             _range("adaptive", terms.adaptive ? 1 : 0, 0, terms.mode == Mode.Replicated ? 0 : 1);
         }
-        checkPrice(terms, terms.price, class, parameters);
+        checkPrice(terms, terms.price, host, parameters);
     }
 
     /// @notice Reverts unless `price` is at least the class's floor and small enough for the slash to deter.
     /// @dev slashAmount >= max(lambda * price / (rate * (1-guess)),
     ///                         ((2q+1) * verifierPrice + challengeBond) / (1-honestShare)),
     /// the second so that a lost dispute's jury is paid out of the slash. See docs/economics.md.
-    function checkPrice(Terms calldata terms, uint96 price, ClassState memory class, Parameters memory parameters)
+    function checkPrice(Terms calldata terms, uint96 price, ClassState memory host, Parameters memory parameters)
         internal
         pure
     {
-        _range("price", price, class.priceFloor, type(uint96).max);
+        _range("price", price, host.priceFloor, type(uint96).max);
         if (terms.mode == Mode.Trusted) {
-            _range("slashAmount", terms.slashAmount, 0, class.slotStake);
+            _range("slashAmount", terms.slashAmount, 0, host.slotStake);
             return;
         }
         uint256 deterrent =
@@ -73,7 +73,7 @@ library TermsRules {
             ((2 * uint256(terms.quorum) + 1) * terms.verifierPrice + parameters.challengeBond) * PPM,
             PPM - HONEST_SHARE
         );
-        _range("slashAmount", terms.slashAmount, deterrent > juryCost ? deterrent : juryCost, class.slotStake);
+        _range("slashAmount", terms.slashAmount, deterrent > juryCost ? deterrent : juryCost, host.slotStake);
     }
 
     function _window(bytes32 name, uint256 length, Parameters memory parameters) private pure {

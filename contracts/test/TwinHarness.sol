@@ -113,7 +113,7 @@ contract TwinHarness {
         return Pricing.quote(terms, price, count, parameters.bondFixed, parameters.bondShare);
     }
 
-    function checkTerms(Terms calldata terms, ClassState calldata class, Parameters calldata parameters) external pure {
-        TermsRules.check(terms, class, parameters);
+    function checkTerms(Terms calldata terms, ClassState calldata host, Parameters calldata parameters) external pure {
+        TermsRules.check(terms, host, parameters);
     }
 }
