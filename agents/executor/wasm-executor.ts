@@ -158,10 +158,10 @@ export class WasmExecutor implements Executor {
       leave();
       // An error event after this one would otherwise bring the process down.
       worker.on("error", () => undefined);
-      void worker.terminate().then(() => {
-        order.reject(reason);
-        this.dispatch();
-      });
+      // Not waited for: a thread that compiles ends only when the compiler is done.
+      void worker.terminate();
+      order.reject(reason);
+      this.dispatch();
     };
     const onAbort = (): void => stop(order.signal!.reason);
     order.signal?.addEventListener("abort", onAbort, { once: true });

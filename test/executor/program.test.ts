@@ -99,15 +99,24 @@ describe("checking a program", function () {
     it(`refuses ${what}`, () => expect(refusal(assemble(parts))?.code).to.equal("PROGRAM_FEATURE_FORBIDDEN"));
   }
 
+  const loops = (count: number): number[] => Array<number[]>(count).fill([0x03, 0x40]).flat();
+  const ends = (count: number): number[] => Array<number>(count).fill(0x0b);
   const bombs: [string, ModuleParts][] = [
     ["a huge table", { tables: [1, 0x70, 0, 0xff, 0xff, 0xff, 0x7f] }],
     ["a hundred tables", { tables: [100, ...Array<number[]>(100).fill([0x70, 0, 1]).flat()] }],
     ["a million functions", { functions: [0xc0, 0x84, 0x3d] }],
+    ["loops a hundred deep", { bodies: [[0, ...loops(100), ...ends(100), 0x0b]] }],
+    ["five thousand loops", { bodies: [[0, ...Array<number[]>(5000).fill([0x03, 0x40, 0x0b]).flat(), 0x0b]] }],
+    ["many branches over many locals", { bodies: [[1, 0x90, 0x4e, 0x7f, ...Array<number[]>(6000).fill([0x02, 0x40, 0x0b]).flat(), 0x0b]] }],
     ["a million locals", { bodies: [[1, 0xc0, 0x84, 0x3d, 0x7f, 0x0b]] }],
   ];
   for (const [what, parts] of bombs) {
     it(`refuses ${what}`, () => expect(refusal(assemble(parts))?.code).to.equal("PROGRAM_TOO_LARGE"));
   }
+
+  it("accepts what lies just within those limits", () => {
+    expect(refusal(assemble({ bodies: [[0, ...loops(64), ...ends(64), 0x0b]] }))).to.equal(undefined);
+  });
 
   it("refuses a function of two megabytes", () => {
     const empty = assemble({ bodies: [] });

@@ -272,7 +272,7 @@ export function assemble(parts: ModuleParts): Uint8Array {
   const code = new BinaryWriter();
   const bodies = parts.bodies ?? [[0, 0x0b]];
   code.u32(bodies.length);
-  for (const body of bodies) code.u32(body.length).byte(...body);
+  for (const body of bodies) code.u32(body.length).raw(Uint8Array.from(body));
   out.byte(10).sized(code);
   section(11, parts.data);
   return out.view().slice();

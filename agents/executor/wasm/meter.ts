@@ -1,6 +1,6 @@
 import { BinaryReader, BinaryWriter, invalidProgram } from "./binary.ts";
 import { bulkBase, featureOf, operation, vectorBase, type FloatShape } from "./opcodes.ts";
-import { forbiddenFeature, programLimits, valueType, type FunctionType, type Program } from "./program.ts";
+import { forbiddenFeature, programLimits, tooLarge, valueType, type FunctionType, type Program } from "./program.ts";
 import { SuretyError, ExitStatus } from "#sdk/errors.ts";
 
 /**
@@ -245,6 +245,10 @@ class FunctionMeter {
   private segment = 0;
   private highest = 0;
   private calls = false;
+  private loops = 0;
+  private openLoops = 0;
+  /** Places where control flow splits or joins. */
+  private splits = 0;
 
   constructor(
     program: Program, start: number, end: number, type: FunctionType, globals: Globals, extraTypes: ExtraTypes,
@@ -266,14 +270,15 @@ class FunctionMeter {
       locals += this.reader.u32();
       valueType(this.reader.byte(), this.reader.at - 1);
       if (locals > programLimits.functionLocals) {
-        throw new SuretyError("PROGRAM_TOO_LARGE", `a function has over ${programLimits.functionLocals} locals`, {
-          details: { what: "locals in one function", actual: locals, limit: programLimits.functionLocals },
-          exit: ExitStatus.badInput,
-        });
+        throw tooLarge("locals in one function", locals, programLimits.functionLocals);
       }
     }
     const codeStart = this.reader.at;
     this.walk();
+    const complexity = this.splits * (locals + 1);
+    if (complexity > programLimits.functionComplexity) {
+      throw tooLarge("locals times branches in one function", complexity, programLimits.functionComplexity);
+    }
     this.fold();
     return this.write(groups, this.program.bytes.subarray(groupsStart, codeStart), codeStart, locals);
   }
@@ -301,7 +306,9 @@ class FunctionMeter {
       case 0x02:
       case 0x03:
       case 0x04: {
+        this.splits++;
         if (code === 0x04) this.pop();
+        if (code === 0x03) this.enterLoop();
         const type = this.blockType();
         this.escape(type.params.length);
         const kind = code === 0x02 ? "block" : code === 0x03 ? "loop" : "if";
@@ -328,6 +335,7 @@ class FunctionMeter {
       }
       case 0x0b: {
         this.escape(label.type.results.length);
+        if (label.kind === "loop") this.openLoops--;
         labels.pop();
         if (labels.length === 0) return;
         this.operands.length = label.base;
@@ -377,6 +385,17 @@ class FunctionMeter {
         break;
     }
     this.plain(code, at);
+  }
+
+  private enterLoop(): void {
+    this.loops++;
+    this.openLoops++;
+    if (this.loops > programLimits.functionLoops) {
+      throw tooLarge("loops in one function", this.loops, programLimits.functionLoops);
+    }
+    if (this.openLoops > programLimits.nestedLoops) {
+      throw tooLarge("loops within loops", this.openLoops, programLimits.nestedLoops);
+    }
   }
 
   /** Everything but control flow. */
@@ -478,6 +497,7 @@ class FunctionMeter {
     const label = this.labels[this.labels.length - 1 - depth];
     if (label === undefined) throw invalidProgram("a branch to a label that is not there", this.reader.at);
     label.targeted = true;
+    this.splits++;
     this.escape((label.kind === "loop" ? label.type.params : label.type.results).length);
   }
 

@@ -7,6 +7,11 @@ export const programLimits = {
   functions: 100_000,
   functionBytes: 1024 * 1024,
   functionLocals: 10_000,
+  /** The compiler's time grows faster than the number of a function's loops, and with their depth. */
+  functionLoops: 4096,
+  nestedLoops: 64,
+  /** Locals times places where control flow splits or joins: what the compiler keeps for one function. */
+  functionComplexity: 50_000_000,
   tables: 16,
   tableEntries: 1_000_000,
   globals: 10_000,
@@ -69,7 +74,8 @@ export function forbiddenFeature(feature: string, at?: number): SuretyError {
   });
 }
 
-function tooLarge(what: string, actual: number, limit: number): SuretyError {
+/** The error for a program beyond one of the {@link programLimits}. */
+export function tooLarge(what: string, actual: number, limit: number): SuretyError {
   return new SuretyError("PROGRAM_TOO_LARGE", `the program has ${actual} ${what}, at most ${limit} are permitted`, {
     details: { what, actual, limit },
     fix: "Build a smaller program: strip it, optimise for size, or move data to the task's input.",
