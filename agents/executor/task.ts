@@ -7,6 +7,8 @@ const argumentBytes = 64 * 1024;
 /** Most folders, one within the other, in an input or a result. */
 export const deepestFolder = 64;
 
+const loneSurrogate = /\p{Surrogate}/u;
+
 // eslint-disable-next-line no-control-regex
 const namePattern = /^[^\u0000-\u001f\u007f/\\]+$/;
 
@@ -41,7 +43,7 @@ export function checkTask(task: TaskInput): void {
   let bytes = 0;
   for (const arg of task.args) {
     bytes += Buffer.byteLength(arg) + 1;
-    if (arg.includes("\0") || !arg.isWellFormed()) throw invalid("an argument has a NUL or a lone surrogate in it", { arg });
+    if (arg.includes("\0") || loneSurrogate.test(arg)) throw invalid("an argument has a NUL or a lone surrogate in it", { arg });
   }
   if (bytes > argumentBytes) throw invalid(`the arguments have ${bytes} bytes, at most ${argumentBytes} fit`, { bytes });
 
@@ -65,7 +67,7 @@ export function checkTask(task: TaskInput): void {
 export function isPermittedPath(path: string): boolean {
   const names = path.split("/");
   return (
-    path.isWellFormed() && names.length <= deepestFolder + 1 &&
+    !loneSurrogate.test(path) && names.length <= deepestFolder + 1 &&
     names.every((name) => namePattern.test(name) && name !== "." && name !== ".." && Buffer.byteLength(name) <= 255)
   );
 }

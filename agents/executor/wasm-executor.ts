@@ -134,9 +134,20 @@ export class WasmExecutor implements Executor {
   private dispatch(): void {
     while (this.queue.length > 0 && !this.closed) {
       if (this.idle.length === 0 && this.busy.size >= this.most) return;
-      const worker = this.idle.pop() ?? startWorker();
+      const worker = this.idle.pop() ?? this.hire();
       this.start(worker, this.queue.shift()!);
     }
+  }
+
+  private hire(): Worker {
+    const worker = startWorker();
+    // Without a listener an error would bring the process down; whoever waits for the worker has its own.
+    worker.on("error", () => undefined);
+    worker.on("exit", () => {
+      const place = this.idle.indexOf(worker);
+      if (place >= 0) this.idle.splice(place, 1);
+    });
+    return worker;
   }
 
   private start(worker: Worker, order: Order): void {
@@ -156,8 +167,6 @@ export class WasmExecutor implements Executor {
     /** Ends the order and the worker with it: nothing else stops a running program. */
     const stop = (reason: unknown): void => {
       leave();
-      // An error event after this one would otherwise bring the process down.
-      worker.on("error", () => undefined);
       // Not waited for: a thread that compiles ends only when the compiler is done.
       void worker.terminate();
       order.reject(reason);
