@@ -21,7 +21,7 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
  * @throws RangeError if an enum has a value this version does not know
  */
 export function plainObject(params: readonly ParamType[], values: Result): Record<string, unknown> {
-  return Object.fromEntries(params.map((param, index) => [param.name, plainValue(param, values[index])]));
+  return Object.fromEntries(params.map((param, index) => [fieldName(param), plainValue(param, values[index])]));
 }
 
 /** One value as {@link plainObject} gives it. */
@@ -36,4 +36,9 @@ export function plainValue(param: ParamType, value: unknown): unknown {
     return name;
   }
   return Number(/^u?int(\d+)$/.exec(param.type)?.[1]) <= NUMBER_BITS ? Number(value) : value;
+}
+
+/** The generated types cannot name a parameter `class`, so the contracts say `classId` where structs say `class`. */
+function fieldName(param: ParamType): string {
+  return param.name === "classId" ? "class" : param.name;
 }

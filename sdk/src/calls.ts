@@ -1,0 +1,302 @@
+import type { BytesLike } from "ethers";
+
+import { SuretyError } from "./errors.ts";
+import { marketInterface, registryInterface, tokenInterface, vaultInterface } from "./market-abi.ts";
+import {
+  encodeBatch,
+  encodeClass,
+  encodeException,
+  encodeSettlement,
+  encodeTerms,
+  type Batch,
+  type Exception,
+  type HostClass,
+  type SeatId,
+  type Settlement,
+  type Submission,
+  type Terms,
+} from "./terms.ts";
+
+/**
+ * A transaction to be: whoever signs and sends it makes the call. One function here per function of the contracts,
+ * of the same name; what each does and refuses stands in the contracts' interfaces. The first parameter is always the
+ * contract's address. All throw `CALL_INVALID` for values that do not fit their types.
+ *
+ * @example
+ * ```ts
+ * const { to, data } = calls.claim(deployment.market, { terms, batch, slot: 3, count: 10, minPrice: terms.price });
+ * await signer.sendTransaction({ to, data });
+ * ```
+ */
+export interface ContractCall {
+  /** Address of the contract. */
+  to: string;
+  /** ABI-encoded, hexadecimal. */
+  data: string;
+}
+
+/** What names an open batch to the market, which keeps only hashes. */
+export interface BatchArguments {
+  terms: Terms;
+  batch: Batch;
+}
+
+/** What a member publishes with its commitment. */
+export interface Publication {
+  /** Merkle root of the commitments, 32 bytes, hexadecimal. */
+  root: string;
+  /** Content id of the encrypted manifest, 32 bytes, hexadecimal. */
+  manifest: string;
+  /** Sealed for the requester. */
+  envelope: BytesLike;
+}
+
+// --- Market --------------------------------------------------------------------------------------------------------
+
+/** Posts a batch of `count` tasks. */
+export function post(
+  market: string,
+  { terms, count, manifest, seedCommitment }: { terms: Terms; count: number; manifest: string; seedCommitment: string },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("post", [encodeTerms(terms), count, manifest, seedCommitment]),
+  );
+}
+
+/** Changes the price of a batch nobody claimed of, once. */
+export function rebid(market: string, { terms, batch, price }: BatchArguments & { price: bigint }): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("rebid", [encodeTerms(terms), encodeBatch(batch), price]),
+  );
+}
+
+/** Claims the next `count` tasks with the caller's `slot`, at `minPrice` or better. */
+export function claim(
+  market: string,
+  { terms, batch, slot, count, minPrice }: BatchArguments & { slot: number; count: number; minPrice: bigint },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("claim", [encodeTerms(terms), encodeBatch(batch), slot, count, minPrice]),
+  );
+}
+
+/** Claims the slice of an assignment that is void, or whose deadline has passed. */
+export function reclaim(
+  market: string,
+  { terms, batch, slot, assignment, minPrice }: BatchArguments & { slot: number; assignment: number; minPrice: bigint },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("reclaim", [encodeTerms(terms), encodeBatch(batch), slot, assignment, minPrice]),
+  );
+}
+
+/** Commits to the results of an assignment. */
+export function submit(
+  market: string,
+  { batchId, assignment, root, manifest, envelope }: Publication & { batchId: string; assignment: number },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("submit", [batchId, assignment, root, manifest, envelope]),
+  );
+}
+
+/** Voids an assignment whose deadline has passed. */
+export function expire(market: string, { terms, batch, assignment }: BatchArguments & { assignment: number }): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("expire", [encodeTerms(terms), encodeBatch(batch), assignment]),
+  );
+}
+
+/** Seals a batch whose claim window has passed and that has nothing pending. */
+export function seal(market: string, { terms, batch }: BatchArguments): ContractCall {
+  return call(market, () => marketInterface.encodeFunctionData("seal", [encodeTerms(terms), encodeBatch(batch)]));
+}
+
+/** Stores the hash of the entropy block. */
+export function capture(market: string, { batchId }: { batchId: string }): ContractCall {
+  return call(market, () => marketInterface.encodeFunctionData("capture", [batchId]));
+}
+
+/** Shows the seed. */
+export function reveal(market: string, { terms, batch, seed }: BatchArguments & { seed: string }): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("reveal", [encodeTerms(terms), encodeBatch(batch), seed]),
+  );
+}
+
+/** Answers from a seat of a panel. */
+export function answer(
+  market: string,
+  request: BatchArguments & Publication & { seat: SeatId; submission: Submission },
+): ContractCall {
+  const { terms, batch, seat, submission, root, manifest, envelope } = request;
+  return call(market, () =>
+    marketInterface.encodeFunctionData("answer", [
+      encodeTerms(terms),
+      encodeBatch(batch),
+      seat,
+      submission,
+      root,
+      manifest,
+      envelope,
+    ]),
+  );
+}
+
+/** Calls for the full quorum. */
+export function escalate(
+  market: string,
+  { terms, batch, assignment, submission }: BatchArguments & { assignment: number; submission: Submission },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("escalate", [encodeTerms(terms), encodeBatch(batch), assignment, submission]),
+  );
+}
+
+/** Opens another round of a panel where too few answered in time. */
+export function redraw(
+  market: string,
+  { terms, batch, assignment, submission }: BatchArguments & { assignment: number; submission: Submission },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("redraw", [encodeTerms(terms), encodeBatch(batch), assignment, submission]),
+  );
+}
+
+/** Lists exceptions; `last` ends the judging. */
+export function judge(
+  market: string,
+  { terms, batch, exceptions, last }: BatchArguments & { exceptions: readonly Exception[]; last: boolean },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("judge", [
+      encodeTerms(terms),
+      encodeBatch(batch),
+      exceptions.map(encodeException),
+      last,
+    ]),
+  );
+}
+
+/** Settles assignments. */
+export function settle(
+  market: string,
+  { terms, batch, settlements }: BatchArguments & { settlements: readonly Settlement[] },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("settle", [encodeTerms(terms), encodeBatch(batch), settlements.map(encodeSettlement)]),
+  );
+}
+
+/** Shows the seed and settles, for the requester only. */
+export function revealAndSettle(
+  market: string,
+  { terms, batch, seed, settlements }: BatchArguments & { seed: string; settlements: readonly Settlement[] },
+): ContractCall {
+  return call(market, () =>
+    marketInterface.encodeFunctionData("revealAndSettle", [
+      encodeTerms(terms),
+      encodeBatch(batch),
+      seed,
+      settlements.map(encodeSettlement),
+    ]),
+  );
+}
+
+// --- Registry ------------------------------------------------------------------------------------------------------
+
+/** Names a place in the pool of a class. */
+export interface SlotArguments {
+  market: string;
+  /** Id of the class. */
+  class: string;
+  slot: number;
+}
+
+/** Makes a class. */
+export function createClass(registry: string, terms: HostClass): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("createClass", [encodeClass(terms)]));
+}
+
+/** Moves available money in the registry's ledger into the caller's stake in `market`. */
+export function stake(registry: string, { market, amount }: { market: string; amount: bigint }): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("stake", [market, amount]));
+}
+
+/** Starts taking stake out. */
+export function unstake(registry: string, { market, amount }: { market: string; amount: bigint }): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("unstake", [market, amount]));
+}
+
+/** Takes what is unbonded to the caller's available money in the registry's ledger. */
+export function withdrawStake(registry: string, { market }: { market: string }): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("withdrawStake", [market]));
+}
+
+/** Takes a place of a pool: a hole, or the place after the last. */
+export function joinPool(registry: string, place: SlotArguments): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("joinPool", [place.market, place.class, place.slot]));
+}
+
+/** Stops serving with a slot. */
+export function leavePool(registry: string, place: SlotArguments): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("leavePool", [place.market, place.class, place.slot]));
+}
+
+/** Frees a slot that was left long enough ago. */
+export function freeSlot(registry: string, place: SlotArguments): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("freeSlot", [place.market, place.class, place.slot]));
+}
+
+/** Makes a node whose losses ate its backing leave a slot. */
+export function evict(registry: string, place: SlotArguments): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("evict", [place.market, place.class, place.slot]));
+}
+
+// --- Vault and token -----------------------------------------------------------------------------------------------
+
+/** Brings `amount` from the caller into `holder`'s account of `ledger`; needs an allowance, see {@link approve}. */
+export function deposit(
+  vault: string,
+  { ledger, holder, amount }: { ledger: string; holder: string; amount: bigint },
+): ContractCall {
+  return call(vault, () => vaultInterface.encodeFunctionData("deposit", [ledger, holder, amount]));
+}
+
+/** Sends `amount` of the caller's available money in `ledger` to `to`. */
+export function withdraw(vault: string, { ledger, amount, to }: { ledger: string; amount: bigint; to: string }): ContractCall {
+  return call(vault, () => vaultInterface.encodeFunctionData("withdraw", [ledger, amount, to]));
+}
+
+/** Moves `amount` of the caller's available money between ledgers. */
+export function move(vault: string, { from, to, amount }: { from: string; to: string; amount: bigint }): ContractCall {
+  return call(vault, () => vaultInterface.encodeFunctionData("move", [from, to, amount]));
+}
+
+/** Sends what was burned out of circulation. */
+export function sweepBurned(vault: string): ContractCall {
+  return call(vault, () => vaultInterface.encodeFunctionData("sweepBurned"));
+}
+
+/** Lets `spender` take up to `amount` of the caller's tokens. */
+export function approve(token: string, { spender, amount }: { spender: string; amount: bigint }): ContractCall {
+  return call(token, () => tokenInterface.encodeFunctionData("approve", [spender, amount]));
+}
+
+/** Sends tokens. */
+export function transfer(token: string, { to, amount }: { to: string; amount: bigint }): ContractCall {
+  return call(token, () => tokenInterface.encodeFunctionData("transfer", [to, amount]));
+}
+
+/** Turns ethers' complaint about a value into one of ours. */
+function call(to: string, encode: () => string): ContractCall {
+  try {
+    return { to, data: encode() };
+  } catch (cause) {
+    const { argument, value, shortMessage } = cause as { argument?: string; value?: unknown; shortMessage?: string };
+    throw new SuretyError("CALL_INVALID", `${argument ?? "an argument"} is ${String(value).slice(0, 100)}: ${shortMessage ?? "it does not fit"}`, {
+      details: { argument, actual: String(value).slice(0, 100) },
+      cause,
+    });
+  }
+}

@@ -1,0 +1,154 @@
+import type { Interface } from "ethers";
+
+import { plainObject } from "./abi-value.ts";
+import { SuretyError } from "./errors.ts";
+import type { RawEvent } from "./event-store.ts";
+import { marketInterface, registryInterface, vaultInterface } from "./market-abi.ts";
+import type { Batch, HostClass, Outcome, Terms, Verdict } from "./terms.ts";
+
+/** Where in the chain an event is. */
+export type EventPlace = Omit<RawEvent, "topics" | "data">;
+
+/** Which assignment of which batch. */
+interface AssignmentRef {
+  /** Of the batch. */
+  id: string;
+  /** Index in the batch. */
+  assignment: number;
+}
+
+/** Which seat, and whose it is. */
+interface SeatRef extends AssignmentRef {
+  node: string;
+  round: number;
+  seat: number;
+}
+
+/** A credit out of a lock of the vault. */
+export interface Payment {
+  /** Whose available money grows. */
+  to: string;
+  /** Base units. */
+  amount: bigint;
+}
+
+/**
+ * What the contracts tell, by name. Ids, roots, seeds and content ids are 32 bytes in hexadecimal, addresses have their
+ * checksum, times are seconds, amounts base units.
+ */
+export interface EventArguments {
+  /** Terms used for the first time. */
+  JobOpened: { job: string; requester: string; terms: Terms };
+  /** A batch can be claimed until the event's time + `windows.claim`. */
+  BatchPosted: { id: string; job: string; batch: Batch; escrow: bigint; bond: bigint };
+  /** The price of a still unclaimed batch changed. */
+  BatchRebid: { id: string; price: bigint };
+  /** `node` must submit tasks `first` … `first+count-1` by `deadline`. */
+  Claimed: AssignmentRef & { node: string; first: number; count: number; deadline: number };
+  /** `node` did not submit in time and was fined. */
+  Voided: AssignmentRef & { node: string; fined: bigint };
+  /** A node committed to its results. */
+  Submitted: AssignmentRef & { node: string; root: string; manifest: string; envelope: string };
+  /** Nothing more can be submitted; the hash of block `entropyBlock` decides what is sampled. */
+  Sealed: { id: string; entropyBlock: number };
+  /** The entropy block's hash was stored. */
+  EntropyCaptured: { id: string; blockHash: string };
+  /** The seed is public; `entropy` decides what is sampled and who verifies. */
+  Revealed: { id: string; seed: string; entropy: string };
+  /** A verifier committed to its results. */
+  Answered: SeatRef & { root: string; manifest: string; envelope: string };
+  /** A later round of a panel begins; the hash of block `entropyBlock` decides its draw. */
+  RoundOpened: AssignmentRef & { round: number; seats: number; entropyBlock: number; escalation: boolean };
+  /** The hash that decides a later round's draw was stored. */
+  RoundCaptured: AssignmentRef & { round: number; blockHash: string };
+  /** A drawn verifier did not answer in time. */
+  Absent: SeatRef & { fined: bigint };
+  /** The requester accuses; `accused` is the zero address where there is no majority. */
+  Excepted: AssignmentRef & { verdict: Verdict; witness: number; accused: string };
+  /** The requester has listed all its exceptions. */
+  Judged: { id: string };
+  /** The requester was silent: the fixed part of its bond is burned. */
+  BondBurned: { id: string; amount: bigint };
+  /** An assignment ended. `paid` went to its members; `accused` is who was slashed, or the zero address. */
+  Settled: AssignmentRef & { outcome: Outcome; paid: bigint; accused: string; penalty: bigint };
+  /** Nothing of the batch is open; what was left went back to the requester. */
+  BatchClosed: { id: string };
+
+  /** A new kind of host can be offered. */
+  ClassCreated: { class: string; market: string; terms: HostClass };
+  /** `node` added `amount` to its stake, which is now `stake`. */
+  Staked: { market: string; node: string; amount: bigint; stake: bigint };
+  /** `node` took `amount` out of its stake; it can be withdrawn from `availableAt` on. */
+  Unstaked: { market: string; node: string; amount: bigint; availableAt: number };
+  /** Unbonded stake went back to the node's available money in the registry's ledger. */
+  StakeWithdrawn: { market: string; node: string; amount: bigint };
+  /** `node` holds `slot` of the class's pool. */
+  Joined: { class: string; node: string; slot: number; activeFrom: number };
+  /** `node` serves nothing that is sealed from `leftAt` on. */
+  Left: { class: string; node: string; slot: number; leftAt: number };
+  /** The slot is a hole again and its backing free. */
+  SlotFreed: { class: string; node: string; slot: number };
+  /** `node` lost `amount` of stake; `rewarded` of it went to members that were right, the rest was burned. */
+  Slashed: { market: string; node: string; amount: bigint; rewarded: bigint };
+  /** `node` was fined; `taken` is what it had left of `amount`. Burned. */
+  Fined: { market: string; node: string; amount: bigint; taken: bigint };
+
+  /** Money arrived in `holder`'s account of `ledger`. */
+  Deposited: { ledger: string; holder: string; amount: bigint };
+  /** Money left `holder`'s account of `ledger` to `to`. */
+  Withdrawn: { ledger: string; holder: string; to: string; amount: bigint };
+  /** `holder` moved its own available money between ledgers. */
+  Moved: { from: string; to: string; holder: string; amount: bigint };
+  /** `amount` of `holder`'s available money was set aside under `id`. */
+  Locked: { ledger: string; id: string; holder: string; amount: bigint };
+  /** Money left the lock `id`: to accounts, to the fire, and, if it ended, the remainder to its holder. */
+  Released: { ledger: string; id: string; payments: Payment[]; burned: bigint; returned: bigint };
+  /** Burned money was sent out of circulation. */
+  Swept: { amount: bigint };
+}
+
+/** The name of an event of market, registry or vault. */
+export type EventName = keyof EventArguments;
+
+/** One event of a given name: its arguments beside its place in the chain. */
+export type EventOf<Name extends EventName> = { name: Name } & EventArguments[Name] & EventPlace;
+
+/** Any event of market, registry or vault; `name` tells which. */
+export type SuretyEvent = { [Name in EventName]: EventOf<Name> }[EventName];
+
+const interfaces = new Map<string, Interface>();
+for (const each of [marketInterface, registryInterface, vaultInterface] as Interface[]) {
+  each.forEachEvent((event) => interfaces.set(event.topicHash, each));
+}
+
+/**
+ * Decodes a log of market, registry or vault.
+ *
+ * It goes by the event's signature alone: give it only logs of contracts you trust, as the follower does, which takes
+ * a list of addresses.
+ *
+ * @returns undefined for a log of another kind.
+ * @throws `EVENT_MALFORMED` if it has a signature of ours and does not decode.
+ *
+ * @example
+ * ```ts
+ * const event = decodeEvent(raw);
+ * if (event?.name === "Claimed") console.log(event.node, event.first, event.count);
+ * ```
+ */
+export function decodeEvent(raw: RawEvent): SuretyEvent | undefined {
+  const { topics, data, ...place } = raw;
+  const topic = topics[0]?.toLowerCase() ?? "";
+  const fragment = interfaces.get(topic)?.getEvent(topic);
+  if (!fragment) return undefined;
+  try {
+    const values = interfaces.get(topic)!.decodeEventLog(fragment, data, topics);
+    return { name: fragment.name, ...plainObject(fragment.inputs, values), ...place } as unknown as SuretyEvent;
+  } catch (cause) {
+    throw new SuretyError("EVENT_MALFORMED", `log ${raw.logIndex} of block ${raw.blockNumber} is no valid ${fragment.name}`, {
+      details: { blockNumber: raw.blockNumber, logIndex: raw.logIndex, event: fragment.name },
+      fix: "Ask another node: this one does not give logs as the contracts wrote them.",
+      cause,
+    });
+  }
+}
