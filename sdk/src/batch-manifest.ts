@@ -18,7 +18,7 @@ export const directoryId = z.string().max(64).refine(isDirectoryId, {
 
 const schema = z.strictObject({
   version: z.literal(1),
-  tasks: boundedArray(z.strictObject({ input: directoryId }), MAX_TASKS),
+  tasks: boundedArray(z.strictObject({ input: directoryId, index: z.int().min(0).max(MAX_TASKS - 1).optional() }), MAX_TASKS),
 });
 
 /** What a batch's tasks work on. */
@@ -28,6 +28,8 @@ export interface BatchManifest {
   tasks: {
     /** Content id of the directory a task sees at `/in`. */
     input: string;
+    /** What `{index}` stands for, where that is not the task's place in the batch: a task posted again keeps its number. */
+    index?: number;
   }[];
 }
 
@@ -43,13 +45,24 @@ export function maxBatchManifestBytes(count: number): number {
 /**
  * Builds the content of `batch.json`.
  *
- * @param inputs Content ids of directories, one per task; 1 to 100,000.
+ * @param tasks Content ids of directories, one per task, or the same with another number; 1 to 100,000.
  * @throws `BATCH_MANIFEST_INVALID` if there are none or too many, or one is no canonical id of a directory.
  */
-export function buildBatchManifest(inputs: readonly string[]): Uint8Array {
-  const bytes = encodeJson({ version: 1, tasks: inputs.map((input) => ({ input })) });
-  parseBatchManifest(bytes, inputs.length);
+export function buildBatchManifest(tasks: readonly (string | BatchManifest["tasks"][number])[]): Uint8Array {
+  const entries = tasks.map((task) => (typeof task === "string" ? { input: task } : inOrder(task)));
+  const bytes = encodeJson({ version: 1, tasks: entries });
+  parseBatchManifest(bytes, tasks.length);
   return bytes;
+}
+
+/** The number that `{index}` stands for in the arguments of the task at `place`. */
+export function taskIndex({ tasks }: BatchManifest, place: number): number {
+  return tasks[place]?.index ?? place;
+}
+
+/** The keys of a task in the order of the schema. */
+function inOrder({ input, index }: BatchManifest["tasks"][number]): BatchManifest["tasks"][number] {
+  return index === undefined ? { input } : { input, index };
 }
 
 /**

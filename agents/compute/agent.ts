@@ -1,0 +1,233 @@
+import { parseAmount } from "#sdk/amount.ts";
+import * as calls from "#sdk/calls.ts";
+import { SuretyError } from "#sdk/errors.ts";
+import type { Head } from "#sdk/follower.ts";
+import { settlementOf, submissionOf, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
+import { nodeState } from "#sdk/reads.ts";
+import { abortableDelay } from "../delay.ts";
+import type { Call } from "../chain/sender.ts";
+import type { ComputeConfig } from "../config.ts";
+import type { Executor } from "../executor/executor.ts";
+import { WasmExecutor } from "../executor/wasm-executor.ts";
+import type { Logger } from "../logger.ts";
+import { MarketAgent } from "../market-agent.ts";
+import { computeDuties, type ComputeDuty, type Work } from "./duties.ts";
+import { Programs } from "./programs.ts";
+import { mySlot, takePart } from "./membership.ts";
+import { isPrimary, Workbench } from "./workbench.ts";
+
+/** What a compute node works with beside its configuration. */
+export interface ComputeDependencies {
+  /** Ends the agent: it stops taking work, leaves what runs for the next start, and returns. */
+  signal: AbortSignal;
+  logger: Logger;
+  /** Default: the metered WASM sandbox. */
+  executor?: Executor;
+}
+
+/** How long to leave what anybody may do to those it is due from, seconds. */
+const PATIENCE = 4;
+/** Seconds before a piece of work that failed is tried again; doubles up to a minute. */
+const RETRY_SECONDS = 2;
+/** How long a batch that cannot be run is left alone, milliseconds. */
+const UNSUITABLE_MS = 60_000;
+
+/**
+ * Runs a compute node until its signal aborts: keeps its stake and its places in the pool, claims what pays, runs it,
+ * submits, verifies where it was drawn, and takes the steps that its pay waits for.
+ *
+ * @throws SuretyError what {@link MarketAgent.open} throws, `STAKE_UNAFFORDABLE`, and whatever will not pass by itself
+ */
+export async function runComputeAgent(config: ComputeConfig, dependencies: ComputeDependencies): Promise<void> {
+  const { signal, logger } = dependencies;
+  const executor = dependencies.executor ?? new WasmExecutor({ workers: config.workers });
+  try {
+    const agent = await MarketAgent.open({ config, logger, signal });
+    try {
+      await new ComputeAgent(config, agent, executor, logger, signal).run();
+    } finally {
+      await agent.close();
+    }
+  } finally {
+    await executor.close();
+  }
+}
+
+/** See {@link runComputeAgent}. */
+class ComputeAgent {
+  readonly #config: ComputeConfig;
+  readonly #agent: MarketAgent;
+  readonly #logger: Logger;
+  readonly #signal: AbortSignal;
+  readonly #programs: Programs;
+  readonly #workbench: Workbench;
+  readonly #running = new Map<string, Promise<void>>();
+  /** Batches that cannot be run here, and until when not to look again. */
+  readonly #unsuitable = new Map<string, number>();
+  readonly #minPrice: bigint;
+
+  constructor(config: ComputeConfig, agent: MarketAgent, executor: Executor, logger: Logger, signal: AbortSignal) {
+    this.#config = config;
+    this.#agent = agent;
+    this.#logger = logger;
+    this.#signal = signal;
+    this.#minPrice = parseAmount(config.minPrice, agent.deployment.token.decimals);
+    const { journal, storage, context, address, secret } = agent;
+    this.#programs = new Programs({ storage, executor });
+    const parts = { journal, storage, executor, programs: this.#programs, logger, context, node: address, secret };
+    this.#workbench = new Workbench({ ...parts, parallel: config.workers });
+  }
+
+  async run(): Promise<void> {
+    const { address, deployment } = this.#agent;
+    this.#logger.info({ address, market: deployment.market, class: this.#config.class }, "compute node starts");
+    try {
+      await this.#agent.run((head) => this.#act(head));
+    } finally {
+      await Promise.allSettled(this.#running.values());
+    }
+    this.#logger.info({ address }, "compute node stopped");
+  }
+
+  async #act(head: Head): Promise<void> {
+    if (!(await takePart(this.#agent, this.#config, this.#logger, head))) return;
+    const { state, address, deployment } = this.#agent;
+    const entropyBlocks = state.open.flatMap((record) => record.assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock)));
+    const duties = computeDuties(state, {
+      me: address,
+      now: head.timestamp,
+      block: head.number,
+      parameters: deployment.parameters,
+      hashes: await this.#agent.entropyHashes(entropyBlocks, head),
+      free: this.#config.maxAssignments - this.#openAssignments(),
+      freeStake: await this.#freeStake(),
+      policy: { class: this.#config.class, minPrice: this.#minPrice, patience: PATIENCE },
+    });
+    for (const duty of duties) {
+      if (this.#signal.aborted) return;
+      if (duty.kind === "work") this.#start(duty);
+      else await this.#do(duty);
+    }
+  }
+
+  /** Assignments this node has claimed and not submitted. */
+  #openAssignments(): number {
+    const { state, address } = this.#agent;
+    return state.open.flatMap((record) => record.assignments).filter(({ node, status }) => node === address && status === "claimed").length;
+  }
+
+  async #freeStake(): Promise<bigint> {
+    const { deployment, address, rpc } = this.#agent;
+    const { stake, committed, backing } = await nodeState(rpc, deployment.registry, deployment.market, address, { signal: this.#signal });
+    return stake - committed - backing;
+  }
+
+  /** Begins a piece of work, unless it is under way. */
+  #start(work: Work): void {
+    const key = Workbench.key(work);
+    if (this.#running.has(key)) return;
+    const running = this.#pursue(work, key).finally(() => this.#running.delete(key));
+    this.#running.set(key, running);
+  }
+
+  /** Runs a piece of work to its submission, through failures that may pass. Never rejects. */
+  async #pursue(work: Work, key: string): Promise<void> {
+    const { batchId, assignment, round, seat } = work;
+    const ids = { batchId, assignment, ...(isPrimary(work) ? {} : { round, seat }) };
+    for (let attempt = 0; ; attempt += 1) {
+      const record = this.#agent.state.batches.get(batchId);
+      // Settled meanwhile, or gone with a reorganisation.
+      if (this.#signal.aborted || !record || record.closed) return;
+      try {
+        if (attempt === 0) this.#logger.info({ ...ids, tasks: work.tasks.length }, "works");
+        const commitment = await this.#workbench.commit(work, record, this.#signal);
+        await this.#agent.send(this.#submission(work, key, record, commitment));
+        return;
+      } catch (error) {
+        if (this.#signal.aborted) return;
+        this.#logger.warn({ ...ids, error }, "work failed");
+        const hopeless = error instanceof SuretyError && error.code === "TASK_TIMED_OUT";
+        if (hopeless) return;
+        await abortableDelay(Math.min(60, RETRY_SECONDS * 2 ** attempt) * 1000, this.#signal);
+      }
+    }
+  }
+
+  #submission(work: Work, key: string, record: BatchRecord, commitment: { root: string; manifest: string; envelope: string }): Call {
+    const { market } = this.#agent.deployment;
+    const { batchId, assignment, round, seat } = work;
+    const { terms, batch } = record;
+    if (isPrimary(work)) {
+      const call = calls.submit(market, { batchId, assignment, ...commitment });
+      return { key: `submit:${key}`, ...call, deadline: work.deadline };
+    }
+    const submission = submissionOf(record.assignments[assignment] as AssignmentRecord);
+    return { key: `answer:${key}`, ...calls.answer(market, { terms, batch, seat: { assignment, round, seat }, submission, ...commitment }) };
+  }
+
+  async #do(duty: Exclude<ComputeDuty, Work>): Promise<void> {
+    const { market } = this.#agent.deployment;
+    const record = this.#agent.state.batches.get(duty.batchId) as BatchRecord;
+    const { terms, batch, assignments } = record;
+    const id = duty.batchId;
+    switch (duty.kind) {
+      case "claim":
+      case "reclaim": {
+        const slot = mySlot(this.#agent, this.#config.class);
+        if (slot === undefined || !(await this.#isSuitable(record))) return;
+        const minPrice = this.#minPrice > 0n ? this.#minPrice : record.price;
+        if (duty.kind === "claim") {
+          const call = calls.claim(market, { terms, batch, slot, count: duty.count, minPrice });
+          // The number of slices tells one try from the next: a slice that somebody else was faster with is another.
+          await this.#agent.sendAndSee({ key: `claim:${id}:${assignments.length}:${duty.count}`, ...call });
+        } else {
+          const { assignment } = duty;
+          const abandoned = assignments[assignment]?.deadline;
+          const call = calls.reclaim(market, { terms, batch, slot, assignment, minPrice });
+          await this.#agent.sendAndSee({ key: `reclaim:${id}:${assignment}:${abandoned}`, ...call });
+        }
+        return;
+      }
+      case "capture":
+        await this.#agent.send({ key: `capture:${id}`, ...calls.capture(market, { batchId: id }) });
+        return;
+      case "expire": {
+        const { assignment } = duty;
+        const { deadline } = assignments[assignment] as AssignmentRecord;
+        await this.#agent.send({ key: `expire:${id}:${assignment}:${deadline}`, ...calls.expire(market, { terms, batch, assignment }) });
+        return;
+      }
+      case "seal":
+        await this.#agent.send({ key: `seal:${id}`, ...calls.seal(market, { terms, batch }) });
+        return;
+      case "redraw": {
+        const record = assignments[duty.assignment] as AssignmentRecord;
+        const call = calls.redraw(market, { terms, batch, assignment: duty.assignment, submission: submissionOf(record) });
+        await this.#agent.send({ key: `redraw:${id}:${duty.assignment}:${record.rounds.length}`, ...call });
+        return;
+      }
+      case "settle": {
+        const chosen = duty.assignments.map((index) => assignments[index] as AssignmentRecord);
+        const call = calls.settle(market, { terms, batch, settlements: chosen.map(settlementOf) });
+        const answers = chosen.map((one) => one.answers.length).join(",");
+        await this.#agent.send({ key: `settle:${id}:${duty.assignments.join(",")}:${answers}`, ...call });
+        return;
+      }
+    }
+  }
+
+  /** Whether this host can run a batch, as far as it can be told without running it. */
+  async #isSuitable(record: BatchRecord): Promise<boolean> {
+    const until = this.#unsuitable.get(record.id) ?? 0;
+    if (Date.now() < until) return false;
+    try {
+      await this.#programs.of(record, this.#signal);
+      return true;
+    } catch (error) {
+      if (this.#signal.aborted) return false;
+      this.#unsuitable.set(record.id, Date.now() + UNSUITABLE_MS);
+      this.#logger.warn({ batchId: record.id, error }, "leaves a batch alone");
+      return false;
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { parseAmount, formatAmount } from "#sdk/amount.ts";
+import * as calls from "#sdk/calls.ts";
+import { FOREVER } from "#sdk/draw.ts";
+import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import type { Head } from "#sdk/follower.ts";
+import { allowance, available, balanceOf, nodeState } from "#sdk/reads.ts";
+import type { ComputeConfig } from "../config.ts";
+import type { Logger } from "../logger.ts";
+import type { MarketAgent } from "../market-agent.ts";
+
+/** Steps towards membership that are under way have keys that begin so. */
+const PREFIX = "membership";
+
+/** A place of this node's in a class's pool; undefined while it has none. */
+export function mySlot({ state, address }: MarketAgent, classId: string): number | undefined {
+  const place = state.classes.get(classId)?.slots.findIndex((slot) => slot?.node === address && slot.leftAt === FOREVER);
+  return place === undefined || place < 0 ? undefined : place;
+}
+
+/**
+ * Takes the next step, if any is missing, towards the stake and the places in the pool that the configuration asks for:
+ * allowance, deposit, stake, joining. One step a call, each mined before the next is thought of.
+ *
+ * @returns whether the node holds a place, and so can claim
+ * @throws SuretyError `STAKE_UNAFFORDABLE` if the node has no place yet and too few tokens to get one; `CLASS_UNKNOWN`
+ */
+export async function takePart(agent: MarketAgent, config: ComputeConfig, logger: Logger, head: Head): Promise<boolean> {
+  const { address, state, rpc } = agent;
+  const { market, registry, vault, token } = agent.deployment;
+  const pool = state.classes.get(config.class);
+  if (!pool) {
+    throw new SuretyError("CLASS_UNKNOWN", `the market ${market} has no class ${config.class}`, {
+      details: { market, class: config.class },
+      fix: "Use an id from the deployment's address book.",
+      exit: ExitStatus.badInput,
+    });
+  }
+  const held = pool.slots.filter((slot) => slot?.node === address && slot.leftAt === FOREVER).length;
+  const wanted = parseAmount(config.stake, token.decimals);
+  const { stake } = await nodeState(rpc, registry, market, address);
+  const step = (name: string): string => `${PREFIX}:${name}:${head.number}`;
+  if (stake < wanted) {
+    const missing = wanted - stake;
+    const inVault = await available(rpc, vault, registry, address);
+    const owned = await balanceOf(rpc, token.address, address);
+    if (inVault >= missing) {
+      await agent.sendAndWait({ key: step("stake"), ...calls.stake(registry, { market, amount: missing }) });
+      logger.info({ amount: formatAmount(missing, token.decimals) }, "staked");
+      return held > 0;
+    }
+    if (inVault + owned >= missing) {
+      const amount = missing - inVault;
+      const allowed = await allowance(rpc, token.address, address, vault);
+      if (allowed < amount) await agent.sendAndWait({ key: step("approve"), ...calls.approve(token.address, { spender: vault, amount }) });
+      await agent.sendAndWait({ key: step("deposit"), ...calls.deposit(vault, { ledger: registry, holder: address, amount }) });
+      await agent.sendAndWait({ key: step("stake"), ...calls.stake(registry, { market, amount: missing }) });
+      logger.info({ amount: formatAmount(missing, token.decimals) }, "staked");
+      return held > 0;
+    }
+    if (held === 0) {
+      throw new SuretyError("STAKE_UNAFFORDABLE", `${address} has ${formatAmount(inVault + owned, token.decimals)} ${token.symbol} and needs ${formatAmount(missing, token.decimals)} more at stake`, {
+        details: { owned: inVault + owned, missing },
+        fix: `Send it ${token.symbol}, or lower \`stake\` in its configuration.`,
+        exit: ExitStatus.refused,
+      });
+    }
+  }
+  if (held < config.slots) {
+    const hole = pool.slots.findIndex((slot) => slot === undefined);
+    const slot = hole < 0 ? pool.slots.length : hole;
+    // Two nodes may reach for the same place; who comes second tries again at the next block.
+    if (await agent.sendAndSee({ key: step(`join ${slot}`), ...calls.joinPool(registry, { market, class: config.class, slot }) })) {
+      logger.info({ slot }, "joined the pool");
+    }
+  }
+  return held > 0;
+}

@@ -1,0 +1,83 @@
+import { getBytes } from "ethers";
+import { computeContentId, contentIdFromBytes32, type Directory } from "#sdk/content.ts";
+import { PRIMARY } from "#sdk/context.ts";
+import { openEnvelope } from "#sdk/envelope.ts";
+import { SuretyError } from "#sdk/errors.ts";
+import { checkManifest, maxManifestBytes, openManifest, type TaskResult } from "#sdk/result-manifest.ts";
+import { openDirectory } from "#sdk/sealed-file.ts";
+import type { Storage } from "#sdk/storage.ts";
+import { RESULT_MANIFEST_FILE, SEALED_OUTPUT_FILE } from "../compute/workbench.ts";
+
+/** Files of one output: what a program may write, and then some. */
+const MAX_FILES = 100_000;
+
+/** One member's part of a panel, as the chain has it. */
+export interface MemberPart {
+  node: string;
+  /** `primary`, or the seat. */
+  member: "primary" | { round: number; seat: number };
+  assignment: number;
+  /** Merkle root, 32 bytes, hexadecimal. */
+  root: string;
+  /** Content id of the sealed manifest, 32 bytes, hexadecimal. */
+  manifest: string;
+  /** Hexadecimal. */
+  envelope: string;
+  /** Indices in the batch of the tasks it had to run. */
+  tasks: readonly number[];
+}
+
+/** What a requester opens results with. */
+export interface Opener {
+  storage: Storage;
+  context: { chainId: bigint; market: string };
+  /** See `encryptionKeyPair`. */
+  secretKey: Uint8Array;
+}
+
+/**
+ * Reads what a member says of its tasks, checked against its commitment.
+ *
+ * @throws StorageError if the manifest cannot be fetched now: nobody's fault yet
+ * @throws SuretyError `ENVELOPE_*`, `RESULT_MANIFEST_*` if what was submitted is not what it should be
+ */
+export async function readResults(batchId: string, part: MemberPart, opener: Opener, signal: AbortSignal): Promise<TaskResult[]> {
+  const { storage, context, secretKey } = opener;
+  const { node, assignment, tasks, root } = part;
+  const seat = part.member === "primary" ? PRIMARY : part.member;
+  const content = openEnvelope({
+    sealed: getBytes(part.envelope),
+    recipientSecretKey: secretKey,
+    context: { ...context, batchId, assignment, ...seat },
+    member: node,
+  });
+  const cid = contentIdFromBytes32(part.manifest);
+  const maxBytes = maxManifestBytes(tasks.length);
+  const sealed = await storage.getFile(cid, RESULT_MANIFEST_FILE, { maxBytes, signal });
+  const member = { ...context, batchId, member: node };
+  const { manifestKey, manifestHash } = content;
+  const manifest = openManifest({ sealed, manifestKey, manifestHash, context: member, count: tasks.length });
+  checkManifest({ manifest, context: member, tasks, root });
+  return manifest.tasks;
+}
+
+/**
+ * Fetches and decrypts one output, and checks that it is the one the digest was made of.
+ *
+ * @param maxBytes The job's limit on output.
+ * @throws StorageError if it cannot be fetched now
+ * @throws SuretyError `OUTPUT_MISMATCH`, `SEALED_FILE_CORRUPT` if it is not what was committed to
+ */
+export async function readOutput(result: TaskResult, opener: Opener, maxBytes: number, signal: AbortSignal): Promise<Directory> {
+  // A container costs a little more than what is in it; the check that counts is on the files themselves.
+  const sealed = await opener.storage.getFile(result.sealedOutput, SEALED_OUTPUT_FILE, { maxBytes: 2 * maxBytes + 16_777_216, signal });
+  const directory = await openDirectory(sealed, getBytes(result.contentKey), { maxBytes: maxBytes + 1_048_576, maxFiles: MAX_FILES, signal });
+  const actual = await computeContentId(directory, { signal });
+  if (actual !== result.output) {
+    throw new SuretyError("OUTPUT_MISMATCH", `the output of task ${result.task} is ${actual}, its digest was made of ${result.output}`, {
+      details: { task: result.task, actual, expected: result.output },
+      fix: "The node serves something else than it committed to: contest the assignment.",
+    });
+  }
+  return directory;
+}

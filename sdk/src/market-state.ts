@@ -1,0 +1,428 @@
+import { canDraw, drawPanel, FOREVER, seatsInFirstRound, type PanelRequest, type Slot } from "./draw.ts";
+import type { SuretyEvent } from "./events.ts";
+import { sampledCount, sampledTasks } from "./sampling.ts";
+import type { Answer, Batch, Outcome, Parameters, Settlement, Submission, Terms, Verdict } from "./terms.ts";
+import { contentHash } from "./terms.ts";
+
+/** What a verifier answered from its seat. */
+export interface AnswerRecord extends Answer {
+  round: number;
+  seat: number;
+  /** Content id of the sealed manifest as on chain: 32 bytes, hexadecimal. */
+  manifest: string;
+  /** Sealed for the requester, hexadecimal. */
+  envelope: string;
+  /** Number of the block it is in. */
+  block: number;
+}
+
+/** A draw of verifiers: 0 follows from the reveal; later ones from escalations and redraws. */
+export interface RoundRecord {
+  round: number;
+  seats: number;
+  /** When it was called for, seconds. */
+  openedAt: number;
+  /** Block whose hash decides the draw; of no meaning in round 0. */
+  entropyBlock: number;
+  /** That hash, once somebody stored it. */
+  blockHash?: string;
+  escalation: boolean;
+}
+
+/** An accusation by the requester. */
+export interface ExceptionRecord {
+  verdict: Verdict;
+  /** Sampled task that shows it. */
+  witness: number;
+  /** Who differs; undefined where there is no majority. */
+  accused?: string;
+  /** Seconds. */
+  at: number;
+}
+
+/** One slice of a batch and what became of it. */
+export interface AssignmentRecord {
+  index: number;
+  status: "claimed" | "submitted" | "void" | "settled";
+  /** The primary: who claimed it last. */
+  node: string;
+  first: number;
+  count: number;
+  /** Until when it must be submitted, seconds. */
+  deadline: number;
+  /** What was submitted, with where to find it. */
+  submission?: Submission & { manifest: string; envelope: string; block: number };
+  /** Later rounds of its panel, 1 and up. */
+  rounds: RoundRecord[];
+  /** By round and seat. */
+  answers: AnswerRecord[];
+  exceptions: ExceptionRecord[];
+  /** Seats that were fined for silence. */
+  absent: { node: string; round: number; seat: number; fined: bigint }[];
+  /** Fines for claims of this slice that were abandoned. */
+  abandoned: { node: string; fined: bigint }[];
+  outcome?: { outcome: Outcome; paid: bigint; penalty: bigint; block: number };
+}
+
+/** A batch and everything its events say. */
+export interface BatchRecord {
+  id: string;
+  batch: Batch;
+  /** Of its job. */
+  terms: Terms;
+  /** Base units, for one task; differs from the terms' after a rebid. */
+  price: bigint;
+  escrow: bigint;
+  bond: bigint;
+  /** Seconds. */
+  postedAt: number;
+  postedBlock: number;
+  seal?: { at: number; block: number; entropyBlock: number };
+  /** The entropy block's hash, once somebody stored it. */
+  captured?: string;
+  reveal?: { at: number; seed: string; entropy: string; block: number };
+  judged: boolean;
+  /** Base units that silence has cost the requester. */
+  bondBurned: bigint;
+  closed?: { at: number; block: number };
+  /** By index. */
+  assignments: AssignmentRecord[];
+  rebid: boolean;
+}
+
+/** A class and its pool. */
+export interface ClassRecord {
+  id: string;
+  market: string;
+  /** Base units that back a slot. */
+  slotStake: bigint;
+  /** Base units. */
+  priceFloor: bigint;
+  fullSlash: boolean;
+  /** By place. */
+  slots: (Slot | undefined)[];
+}
+
+/** A panel as the contracts see it: twin of `Panels.fill`. */
+export interface PanelStatus {
+  /** Indices in the batch of the tasks that every seat runs, in the order they are sampled. */
+  tasks: number[];
+  /** Verifiers that fill it. */
+  needed: number;
+  /** How many are enough once the clock has run out. */
+  quorum: number;
+  answered: number;
+  /** The last round: 0 unless it was escalated or drawn again. */
+  round: number;
+  escalated: boolean;
+  /** End of the last round's clock, seconds. */
+  deadline: number;
+  /** Until when exceptions can be listed, seconds. */
+  judgeBy: number;
+}
+
+/** Where a batch stands; derived from its events and the clock. */
+export type BatchPhase = "claiming" | "computing" | "sealed" | "silent" | "revealed" | "closed";
+
+/**
+ * Everything the market's events say, folded. Feed it with a follower; after a rewind, start a new one.
+ *
+ * @example
+ * ```ts
+ * const state = new MarketState(deployment.market);
+ * for (const event of events) state.apply(event);
+ * state.batches.get(batchId)?.assignments.length;
+ * ```
+ */
+export class MarketState {
+  /** Terms by job id. */
+  readonly jobs = new Map<string, Terms>();
+  /** By batch id, closed ones too. */
+  readonly batches = new Map<string, BatchRecord>();
+  /** By class id. */
+  readonly classes = new Map<string, ClassRecord>();
+  readonly #market: string;
+
+  /** @param market Address of the market whose classes and batches are wanted. */
+  constructor(market: string) {
+    this.#market = market;
+  }
+
+  /** Batches that are not closed, oldest first. */
+  get open(): BatchRecord[] {
+    return [...this.batches.values()].filter((batch) => batch.closed === undefined);
+  }
+
+  /** Folds one event in. Events of batches it never saw posted are ignored. */
+  apply(event: SuretyEvent): void {
+    const { blockNumber: block, timestamp: at } = event;
+    switch (event.name) {
+      case "JobOpened":
+        this.jobs.set(event.job, event.terms);
+        return;
+      case "BatchPosted": {
+        const terms = this.jobs.get(event.job);
+        if (!terms) return;
+        this.batches.set(event.id, {
+          id: event.id,
+          batch: event.batch,
+          terms,
+          price: terms.price,
+          escrow: event.escrow,
+          bond: event.bond,
+          postedAt: at,
+          postedBlock: block,
+          judged: false,
+          bondBurned: 0n,
+          assignments: [],
+          rebid: false,
+        });
+        return;
+      }
+      case "ClassCreated": {
+        if (event.market !== this.#market) return;
+        const { slotStake, priceFloor, fullSlash } = event.terms;
+        this.classes.set(event.class, { id: event.class, market: event.market, slotStake, priceFloor, fullSlash, slots: [] });
+        return;
+      }
+      case "Joined": {
+        const pool = this.classes.get(event.class);
+        if (pool) pool.slots[event.slot] = { node: event.node, activeFrom: event.activeFrom, leftAt: FOREVER };
+        return;
+      }
+      case "Left": {
+        const slot = this.classes.get(event.class)?.slots[event.slot];
+        if (slot) slot.leftAt = event.leftAt;
+        return;
+      }
+      case "SlotFreed": {
+        const pool = this.classes.get(event.class);
+        if (pool) pool.slots[event.slot] = undefined;
+        return;
+      }
+      default:
+        this.#applyToBatch(event);
+    }
+  }
+
+  #applyToBatch(event: SuretyEvent): void {
+    if (!("id" in event)) return;
+    const record = this.batches.get(event.id);
+    if (!record) return;
+    const { blockNumber: block, timestamp: at } = event;
+    switch (event.name) {
+      case "BatchRebid":
+        record.price = event.price;
+        record.rebid = true;
+        return;
+      case "Claimed": {
+        const { assignment: index, node, first, count, deadline } = event;
+        const abandoned = record.assignments[index]?.abandoned ?? [];
+        const claim = { index, status: "claimed" as const, node, first, count, deadline };
+        record.assignments[index] = { ...claim, rounds: [], answers: [], exceptions: [], absent: [], abandoned };
+        return;
+      }
+      case "Sealed":
+        record.seal = { at, block, entropyBlock: event.entropyBlock };
+        return;
+      case "EntropyCaptured":
+        record.captured = event.blockHash;
+        return;
+      case "Revealed":
+        record.reveal = { at, block, seed: event.seed, entropy: event.entropy };
+        return;
+      case "Judged":
+        record.judged = true;
+        return;
+      case "BondBurned":
+        record.bondBurned = event.amount;
+        return;
+      case "BatchClosed":
+        record.closed = { at, block };
+        return;
+      default:
+        this.#applyToAssignment(record, event);
+    }
+  }
+
+  #applyToAssignment(record: BatchRecord, event: SuretyEvent): void {
+    if (!("assignment" in event)) return;
+    const assignment = record.assignments[event.assignment];
+    if (!assignment) return;
+    const { blockNumber: block, timestamp: at } = event;
+    switch (event.name) {
+      case "Voided":
+        assignment.status = "void";
+        assignment.abandoned.push({ node: event.node, fined: event.fined });
+        return;
+      case "Submitted": {
+        const { node, root, manifest, envelope } = event;
+        const { first, count } = assignment;
+        assignment.status = "submitted";
+        assignment.submission = { node, first, count, root, content: contentHash(manifest, envelope), manifest, envelope, block };
+        return;
+      }
+      case "Answered": {
+        const { node, round, seat, root, manifest, envelope } = event;
+        const content = contentHash(manifest, envelope);
+        assignment.answers.push({ node, root, content, round, seat, manifest, envelope, block });
+        assignment.answers.sort((a, b) => a.round - b.round || a.seat - b.seat);
+        return;
+      }
+      case "RoundOpened": {
+        const { round, seats, entropyBlock, escalation } = event;
+        assignment.rounds.push({ round, seats, openedAt: at, entropyBlock, escalation });
+        return;
+      }
+      case "RoundCaptured": {
+        const round = assignment.rounds.find((candidate) => candidate.round === event.round);
+        if (round) round.blockHash = event.blockHash;
+        return;
+      }
+      case "Absent": {
+        const { node, round, seat, fined } = event;
+        assignment.absent.push({ node, round, seat, fined });
+        return;
+      }
+      case "Excepted": {
+        const { verdict, witness, accused } = event;
+        assignment.exceptions.push({ verdict, witness, ...(verdict === "no-majority" ? {} : { accused }), at });
+        return;
+      }
+      case "Settled": {
+        const { outcome, paid, penalty } = event;
+        assignment.status = "settled";
+        assignment.outcome = { outcome, paid, penalty, block };
+        return;
+      }
+    }
+  }
+}
+
+/** Where a batch stands at `now` seconds. */
+export function phaseOf(record: BatchRecord, now: number): BatchPhase {
+  if (record.closed) return "closed";
+  if (record.reveal) return "revealed";
+  if (record.seal) return now > record.seal.at + record.terms.windows.reveal ? "silent" : "sealed";
+  return now <= record.postedAt + record.terms.windows.claim && unclaimedOf(record) > 0 ? "claiming" : "computing";
+}
+
+/** Tasks of a batch that were never claimed. */
+export function unclaimedOf({ batch, assignments }: BatchRecord): number {
+  const last = assignments.at(-1);
+  return batch.count - (last ? last.first + last.count : 0);
+}
+
+/** How many tasks one claim may take now: least and most; both 0 when none are left. */
+export function sliceBounds(record: BatchRecord): { least: number; most: number } {
+  const left = unclaimedOf(record);
+  const least = Math.min(record.terms.minSlice, left);
+  const share = Number((BigInt(record.batch.count) * BigInt(record.terms.maxShare)) / 1_000_000n);
+  return { least, most: Math.min(Math.max(share, least), left) };
+}
+
+/** How many tasks of an assignment are sampled; 0 before the reveal. */
+export function sampledCountOf({ reveal, terms }: BatchRecord, assignment: AssignmentRecord): number {
+  return reveal ? sampledCount(reveal.entropy, assignment, terms.rate) : 0;
+}
+
+/**
+ * The panel of an assignment, as the contracts see it.
+ *
+ * @returns undefined before the reveal, and where nothing is sampled.
+ */
+export function panelStatus(
+  { reveal, terms }: BatchRecord,
+  assignment: AssignmentRecord,
+  { drawDelay }: Pick<Parameters, "drawDelay">,
+): PanelStatus | undefined {
+  if (!reveal || terms.mode === "trusted" || sampledCount(reveal.entropy, assignment, terms.rate) === 0) return undefined;
+  const { first, count, index } = assignment;
+  const escalated = assignment.rounds.some((round) => round.escalation);
+  const single = terms.adaptive && !escalated;
+  const last = assignment.rounds.at(-1);
+  const deadline = last ? last.openedAt + drawDelay + terms.windows.check : reveal.at + terms.windows.check;
+  return {
+    tasks: sampledTasks(reveal.entropy, { assignment: index, first, count }, terms.rate),
+    needed: single ? 1 : terms.quorum - 1,
+    quorum: single ? 1 : (terms.quorum - 1) / 2,
+    answered: assignment.answers.length,
+    round: last?.round ?? 0,
+    escalated,
+    deadline,
+    judgeBy: deadline + terms.windows.judge,
+  };
+}
+
+/**
+ * Who was drawn for each round of an assignment's panel, by round and seat.
+ *
+ * @param hashes Hashes of entropy blocks by number, for rounds whose hash nobody stored yet; such a round is left out
+ * while its hash is not among them.
+ * @returns Nobody before the reveal.
+ */
+export function drawnFor(
+  state: MarketState,
+  record: BatchRecord,
+  assignment: AssignmentRecord,
+  hashes: ReadonlyMap<number, string>,
+): string[][] {
+  const pool = state.classes.get(record.terms.class)?.slots;
+  const request = panelRequest(record, assignment, hashes);
+  return pool && request ? drawPanel(pool, request).drawn : [];
+}
+
+/** Whether anybody is left to draw after the rounds an assignment's panel had. */
+export function canDrawAgain(
+  state: MarketState,
+  record: BatchRecord,
+  assignment: AssignmentRecord,
+  hashes: ReadonlyMap<number, string>,
+): boolean {
+  const pool = state.classes.get(record.terms.class)?.slots;
+  const request = panelRequest(record, assignment, hashes);
+  return pool !== undefined && request !== undefined && canDraw(pool, request);
+}
+
+function panelRequest(
+  { reveal, seal, terms, batch }: BatchRecord,
+  { index, node, rounds }: AssignmentRecord,
+  hashes: ReadonlyMap<number, string>,
+): PanelRequest | undefined {
+  if (!reveal || !seal) return undefined;
+  const later = rounds.map(({ seats, blockHash, entropyBlock }) => ({ seats, blockHash: blockHash ?? hashes.get(entropyBlock) }));
+  return {
+    entropy: reveal.entropy,
+    assignment: index,
+    primary: node,
+    rounds: [{ seats: seatsInFirstRound(terms) }, ...later],
+    sealedAt: seal.at,
+    slots: batch.slots,
+    excluded: terms.excluded,
+  };
+}
+
+/**
+ * What the contract wants to know to settle an assignment.
+ *
+ * @throws TypeError if nothing was submitted.
+ */
+export function settlementOf(assignment: AssignmentRecord): Settlement {
+  const { index, answers } = assignment;
+  return {
+    assignment: index,
+    submission: submissionOf(assignment),
+    answers: answers.map(({ node, root, content }) => ({ node, root, content })),
+  };
+}
+
+/**
+ * What was submitted, as the contract hashes it.
+ *
+ * @throws TypeError if nothing was.
+ */
+export function submissionOf({ index, submission }: AssignmentRecord): Submission {
+  if (!submission) throw new TypeError(`assignment ${index} has no submission`);
+  const { node, first, count, root, content } = submission;
+  return { node, first, count, root, content };
+}
