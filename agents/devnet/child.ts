@@ -1,0 +1,49 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { open } from "node:fs/promises";
+
+/** A running agent. */
+export interface Child {
+  readonly name: string;
+  readonly pid: number;
+  /** Where its standard output and standard error go. */
+  readonly log: string;
+  /** Resolves when it has ended, with how: a status or the name of a signal. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  /** SIGTERM and, if it has not ended then, SIGKILL after `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/**
+ * Starts a script of this project in a process of its own, with a channel: when this process ends, in whatever way,
+ * the channel closes and the child, told so, ends too.
+ *
+ * @param log File its output is appended to.
+ */
+export async function startChild(name: string, script: string, args: readonly string[], log: string): Promise<Child> {
+  const file = await open(log, "a");
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], {
+      stdio: ["ignore", file.fd, file.fd, "ipc"],
+    });
+    await once(child, "spawn");
+  } finally {
+    await file.close();
+  }
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? "SIGKILL"));
+  });
+  return {
+    name,
+    pid: child.pid as number,
+    log,
+    ended,
+    stop: async (graceMs) => {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
