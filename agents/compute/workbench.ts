@@ -8,6 +8,7 @@ import { SuretyError } from "#sdk/errors.ts";
 import { taskArgs } from "#sdk/job-spec.ts";
 import type { BatchRecord } from "#sdk/market-state.ts";
 import { sealManifest, type TaskResult } from "#sdk/result-manifest.ts";
+import { RESULT_MANIFEST_FILE, SEALED_OUTPUT_FILE } from "#sdk/results.ts";
 import { sealDirectory } from "#sdk/sealed-file.ts";
 import { taskSalt } from "#sdk/seed.ts";
 import type { Storage } from "#sdk/storage.ts";
@@ -17,11 +18,6 @@ import type { Journal } from "../journal/journal.ts";
 import type { Logger } from "../logger.ts";
 import type { Work } from "./duties.ts";
 import { MAX_INPUT_BYTES, taskLimits, type Program, type Programs } from "./programs.ts";
-
-/** Name of the one file in the directory that a published manifest is wrapped in. */
-export const RESULT_MANIFEST_FILE = "manifest";
-/** Name of the one file in the directory that a sealed output is wrapped in. */
-export const SEALED_OUTPUT_FILE = "output";
 
 /** What a member puts on chain for its work. */
 export interface Commitment {

@@ -24,7 +24,7 @@ import type { Logger } from "../logger.ts";
 import { MarketAgent } from "../market-agent.ts";
 import { compare, type Comparison, type MemberResults } from "./comparison.ts";
 import { comparisonKey, requesterDuties, type RequesterDuty } from "./duties.ts";
-import { readOutput, readResults, type MemberPart, type Opener } from "./inspection.ts";
+import { readOutput, readResults, type MemberPart, type Opener } from "#sdk/results.ts";
 import { attemptOf, isAccepted, statusOf, termsOf, type Attempt, type Job } from "./jobs.ts";
 import { outputsFolder, readTickets, takeTicket, writeStatus, type JobStatus, type TaskStatus } from "./spool.ts";
 
@@ -276,7 +276,7 @@ class RequesterAgent {
   async #inspectionOf(batchId: string, part: MemberPart): Promise<Inspection> {
     const { node, assignment } = part;
     try {
-      const results = await this.#patiently(() => readResults(batchId, part, this.#opener, this.#signal));
+      const results = await this.#patiently(() => readResults(batchId, part, this.#opener, { signal: this.#signal }));
       return { state: "read", results };
     } catch (error) {
       if (!(error instanceof SuretyError)) throw error;
@@ -475,7 +475,7 @@ class RequesterAgent {
   async #fetchOutput(ticket: string, task: number, { node, outcome }: AssignmentRecord, result: TaskResult, maxBytes: number): Promise<TaskStatus | undefined> {
     let directory: Directory;
     try {
-      directory = await this.#patiently(() => readOutput(result, this.#opener, maxBytes, this.#signal));
+      directory = await this.#patiently(() => readOutput(result, this.#opener, { maxBytes, signal: this.#signal }));
       const { exit } = parseOutputDirectory(directory);
       const folder = join(outputsFolder(this.#config.home, ticket, this.#config.resultsFolder), String(task));
       await writeDirectory(folder, directory);

@@ -1,12 +1,17 @@
 import { getBytes } from "ethers";
-import { computeContentId, contentIdFromBytes32, type Directory } from "#sdk/content.ts";
-import { PRIMARY } from "#sdk/context.ts";
-import { openEnvelope } from "#sdk/envelope.ts";
-import { SuretyError } from "#sdk/errors.ts";
-import { checkManifest, maxManifestBytes, openManifest, type TaskResult } from "#sdk/result-manifest.ts";
-import { openDirectory } from "#sdk/sealed-file.ts";
-import type { Storage } from "#sdk/storage.ts";
-import { RESULT_MANIFEST_FILE, SEALED_OUTPUT_FILE } from "../compute/workbench.ts";
+
+import { computeContentId, contentIdFromBytes32, type Directory } from "./content.ts";
+import { PRIMARY } from "./context.ts";
+import { openEnvelope } from "./envelope.ts";
+import { SuretyError } from "./errors.ts";
+import { checkManifest, maxManifestBytes, openManifest, type TaskResult } from "./result-manifest.ts";
+import { openDirectory } from "./sealed-file.ts";
+import type { Storage } from "./storage.ts";
+
+/** Name of the one file in the directory that a published manifest is wrapped in. */
+export const RESULT_MANIFEST_FILE = "manifest";
+/** Name of the one file in the directory that a sealed output is wrapped in. */
+export const SEALED_OUTPUT_FILE = "output";
 
 /** Files of one output: what a program may write, and then some. */
 const MAX_FILES = 100_000;
@@ -41,7 +46,12 @@ export interface Opener {
  * @throws StorageError if the manifest cannot be fetched now: nobody's fault yet
  * @throws SuretyError `ENVELOPE_*`, `RESULT_MANIFEST_*` if what was submitted is not what it should be
  */
-export async function readResults(batchId: string, part: MemberPart, opener: Opener, signal: AbortSignal): Promise<TaskResult[]> {
+export async function readResults(
+  batchId: string,
+  part: MemberPart,
+  opener: Opener,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<TaskResult[]> {
   const { storage, context, secretKey } = opener;
   const { node, assignment, tasks, root } = part;
   const seat = part.member === "primary" ? PRIMARY : part.member;
@@ -64,11 +74,15 @@ export async function readResults(batchId: string, part: MemberPart, opener: Ope
 /**
  * Fetches and decrypts one output, and checks that it is the one the digest was made of.
  *
- * @param maxBytes The job's limit on output.
+ * @param options `maxBytes` is the job's limit on output.
  * @throws StorageError if it cannot be fetched now
  * @throws SuretyError `OUTPUT_MISMATCH`, `SEALED_FILE_CORRUPT` if it is not what was committed to
  */
-export async function readOutput(result: TaskResult, opener: Opener, maxBytes: number, signal: AbortSignal): Promise<Directory> {
+export async function readOutput(
+  result: TaskResult,
+  opener: Pick<Opener, "storage">,
+  { maxBytes, signal }: { maxBytes: number; signal?: AbortSignal },
+): Promise<Directory> {
   // A container costs a little more than what is in it; the check that counts is on the files themselves.
   const sealed = await opener.storage.getFile(result.sealedOutput, SEALED_OUTPUT_FILE, { maxBytes: 2 * maxBytes + 16_777_216, signal });
   const directory = await openDirectory(sealed, getBytes(result.contentKey), { maxBytes: maxBytes + 1_048_576, maxFiles: MAX_FILES, signal });
