@@ -148,7 +148,6 @@ export interface Deployment {
   lying: Actor;
   silent: Actor;
   late: Actor;
-  /** Who is drawn last of all is for the tests to find out; these four only claim. */
   greedy: Actor;
   second: Actor;
 }
