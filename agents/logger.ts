@@ -5,7 +5,7 @@ import type { LogLevel } from "./config.ts";
 export type { Logger } from "pino";
 
 /** Names under which secrets travel; whatever stands under them is not logged, at any of three depths. */
-const SECRET_NAMES = ["key", "hex", "privateKey", "secret", "seed", "token", "contentKey", "authorization", "password"];
+const SECRET_NAMES = ["hex", "privateKey", "secret", "seed", "token", "contentKey", "authorization", "password"];
 
 /** How an agent logs. */
 export interface LoggerOptions {

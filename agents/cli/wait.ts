@@ -15,7 +15,8 @@ const LOOK_EVERY = 20;
  * process until then.
  *
  * @param onStatus Called with each status that differs from the last.
- * @throws SuretyError the job's own error if it failed; what ends the agent in this process. The signal's reason.
+ * @returns the status that it ended with
+ * @throws what ends the agent in this process. The signal's reason.
  */
 export async function waitForJob(
   config: RequesterConfig,
@@ -31,8 +32,7 @@ export async function waitForJob(
         last = JSON.stringify(status);
         onStatus(status);
       }
-      if (status?.state === "settled") return status;
-      if (status?.state === "failed") throw failure(status);
+      if (status?.state === "settled" || status?.state === "failed") return status;
       if (ownAgent) ownAgent.check();
       else if (reads % LOOK_EVERY === 0 && !agentRuns(config.home)) {
         onOwnAgent();

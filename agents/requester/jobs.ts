@@ -77,8 +77,13 @@ export function termsOf(
     encryptionKey: hexlify(encryptionKey),
     windows: wanted.windows,
     allowed: mode === "trusted" ? wanted.allowed : [],
-    excluded: mode === "trusted" ? [] : excluded.slice(0, Math.floor(serving.size / 3)),
+    excluded: mode === "trusted" ? [] : excluded.slice(0, mostExcluded(serving.size, quorum)),
   };
+}
+
+/** How many of `nodes` a job may leave out: a third, and enough must be left for a panel and as many to draw from. */
+function mostExcluded(nodes: number, quorum: number): number {
+  return Math.max(0, Math.min(Math.floor(nodes / 3), nodes - 2 * quorum));
 }
 
 /** An attempt to be posted. */

@@ -17,7 +17,7 @@ import { progressLine } from "../job-text.ts";
 import { checkOffer, offerOf, type Offer } from "../offer.ts";
 import { agentRuns, findRequester, withRequesterOptions, type RequesterChoice } from "../requester-home.ts";
 import { runCommand, type CommandContext, type CommandResult } from "../run-command.ts";
-import { waitForJob } from "../wait.ts";
+import { failure, waitForJob } from "../wait.ts";
 
 interface Options extends RequesterChoice {
   wait?: boolean;
@@ -87,9 +87,10 @@ async function submit(jobFile: string, options: Options, context: CommandContext
     onStatus: (each) => say(progressLine(each)),
     onOwnAgent: () => say("no requester's agent runs in this home: running one here"),
   });
-  if (options.out === undefined) return jobReport(status);
-  const folder = resolve(options.out);
-  await writeOutputs(config, ticket.ticket, folder);
+  const folder = options.out === undefined ? undefined : resolve(options.out);
+  // Of a job that failed, too: some of its tasks may have results, which were paid.
+  if (folder !== undefined) await writeOutputs(config, ticket.ticket, folder);
+  if (status.state === "failed") throw failure(status);
   return jobReport(status, folder);
 }
 
