@@ -294,7 +294,8 @@ interface Field<T> {
 function field<T>({ description, expected, examples, numeric, parse }: Field<T>) {
   const example = String(examples[0]);
   const error = (issue: { input?: unknown }): string => complaint(issue.input, expected, example);
-  const written = numeric === false ? z.string({ error }) : z.union([z.string(), z.number()], { error });
+  const written: z.ZodType<string | number, string | number> =
+    numeric === false ? z.string({ error }) : z.union([z.string(), z.number()], { error });
   return written.meta({ description, examples }).transform((value, context): T => {
     try {
       return parse(String(value));
