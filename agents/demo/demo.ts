@@ -181,8 +181,8 @@ function tell(
   witness: Witness,
   { before, after, summary, decimals, say }: { before: Money; after: Money; summary: Summary; decimals: number; say: (line?: string) => void },
 ): void {
-  const amount = (units: bigint): string => formatAmount(units, decimals);
-  const signed = (units: bigint): string => (units > 0n ? `+${amount(units)}` : amount(units));
+  const amount = (units: bigint): string => Number(formatAmount(units, decimals)).toFixed(2);
+  const signed = (units: bigint): string => (units < 0n ? `-${amount(-units)}` : units > 0n ? `+${amount(units)}` : "0");
   say();
   say("Who was checked, and by whom");
   for (const record of witness.state.batches.values()) {
