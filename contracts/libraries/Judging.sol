@@ -47,7 +47,8 @@ library Judging {
             panel.answered < panel.needed && panel.state.verdict == Verdict.None && !(late && context.state.judged),
             IMarketEvents.PanelClosed(seat.assignment)
         );
-        Panels.captureRound(book, context.id, seat.assignment, seat.round);
+        Panels.captureRounds(book, context.id, seat.assignment, seat.round);
+        Panels.requireDecided(book, context.id, seat.assignment, seat.round);
         (address[] memory drawn,) =
             Panels.drawnFor(book, terms, batch, context, seat.assignment, seat.round, submission.node);
         address holder = seat.seat < drawn.length ? drawn[seat.seat] : address(0);
@@ -276,6 +277,7 @@ library Judging {
         bool escalation
     ) private {
         BatchId id = context.id;
+        Panels.captureRounds(book, id, assignment, round - 1);
         uint32 entropyBlock = uint32(block.number) + context.finalDepth;
         book.panels[id][assignment].rounds = round;
         book.rounds[Panels.roundKey(id, assignment, round)] =

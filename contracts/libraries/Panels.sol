@@ -123,14 +123,24 @@ library Panels {
         }
     }
 
-    /// @notice Stores a later round's block hash, so that it is never drawn twice.
-    function captureRound(Book storage book, BatchId id, uint16 assignment, uint8 round) internal {
+    /// @notice Stores the block hashes of the later rounds up to `last`, as far as the chain tells them, so that no round
+    /// is drawn twice: who sat in it is left out of those that follow, long after the chain has forgotten the hash.
+    function captureRounds(Book storage book, BatchId id, uint16 assignment, uint8 last) internal {
+        for (uint8 round = 1; round <= last; ++round) {
+            bytes32 key = roundKey(id, assignment, round);
+            if (book.roundHashes[key] != 0) continue;
+            bytes32 blockHash = BlockHash.read(book.rounds[key].entropyBlock);
+            if (blockHash == 0) continue;
+            book.roundHashes[key] = blockHash;
+            emit IMarketEvents.RoundCaptured(id, assignment, round, blockHash);
+        }
+    }
+
+    /// @notice Reverts unless the hash that decides `round` is known.
+    function requireDecided(Book storage book, BatchId id, uint16 assignment, uint8 round) internal view {
         if (round == 0) return;
         bytes32 key = roundKey(id, assignment, round);
-        if (book.roundHashes[key] != 0) return;
-        bytes32 blockHash = BlockHash.mustRead(book.rounds[key].entropyBlock);
-        book.roundHashes[key] = blockHash;
-        emit IMarketEvents.RoundCaptured(id, assignment, round, blockHash);
+        if (book.roundHashes[key] == 0) BlockHash.mustRead(book.rounds[key].entropyBlock);
     }
 
     /// @notice Where a later round is stored.
