@@ -129,11 +129,13 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function joinPool(address market, ClassId classId, uint24 slot) external {
+    function joinPool(address market, ClassId classId, uint24 slot) external returns (uint24) {
         ClassState storage state = _classes[market][classId];
         require(state.runtime != Runtime.None, UnknownClass(classId));
         uint24 slots = state.slots;
-        require(slot <= slots && _slots[market][classId][slot].node == address(0), SlotTaken(slot, slots));
+        // Whoever wants just any place must not lose a race for the next one.
+        if (slot > slots) slot = slots;
+        require(_slots[market][classId][slot].node == address(0), SlotTaken(slot, slots));
         NodeState storage node = _nodes[market][msg.sender];
         require(node.stake >= minStake, StakeBelowMinimum(msg.sender, node.stake, minStake));
         uint256 freeStake = _freeStake(node);
@@ -145,6 +147,7 @@ contract Registry is IRegistry {
         if (slot == slots) state.slots = slots + 1;
         if (++_slotsHeld[market][classId][msg.sender] == 1) ++state.nodes;
         emit Joined(classId, msg.sender, slot, activeFrom);
+        return slot;
     }
 
     /// @inheritdoc IRegistry

@@ -10,6 +10,8 @@ import type { MarketAgent } from "../market-agent.ts";
 
 /** Steps towards membership that are under way have keys that begin so. */
 const PREFIX = "membership";
+/** Beyond every place: asks for a new one. */
+const NEW_PLACE = 2 ** 24 - 1;
 
 /** A place of this node's in a class's pool; undefined while it has none. */
 export function mySlot({ state, address }: MarketAgent, classId: string): number | undefined {
@@ -67,10 +69,10 @@ export async function takePart(agent: MarketAgent, config: ComputeConfig, logger
   }
   if (held < config.slots) {
     const hole = pool.slots.findIndex((slot) => slot === undefined);
-    const slot = hole < 0 ? pool.slots.length : hole;
-    // Two nodes may reach for the same place; who comes second tries again at the next block.
-    if (await agent.sendAndSee({ key: step(`join ${slot}`), ...calls.joinPool(registry, { market, class: config.class, slot }) })) {
-      logger.info({ slot }, "joined the pool");
+    // Two nodes may reach for the same hole; who comes second tries again at the next block.
+    const slot = hole < 0 ? NEW_PLACE : hole;
+    if (await agent.sendAndSee({ key: step("join"), ...calls.joinPool(registry, { market, class: config.class, slot }) })) {
+      logger.info("joined the pool");
     }
   }
   return held > 0;

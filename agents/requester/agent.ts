@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { formatAmount } from "#sdk/amount.ts";
 import { BATCH_MANIFEST_FILE, buildBatchManifest, maxBatchManifestBytes, parseBatchManifest, taskIndex } from "#sdk/batch-manifest.ts";
 import * as calls from "#sdk/calls.ts";
+import type { ContractCall } from "#sdk/calls.ts";
 import { seedCommitment } from "#sdk/commitment.ts";
 import { computeContentId, contentIdToBytes32, type Directory } from "#sdk/content.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
@@ -13,7 +14,6 @@ import { quote } from "#sdk/pricing.ts";
 import { allowance, available, balanceOf, batchesOf } from "#sdk/reads.ts";
 import type { TaskResult } from "#sdk/result-manifest.ts";
 import { batchSeed, encryptionKeyPair, plantedChoice, type EncryptionKeyPair } from "#sdk/seed.ts";
-import type { Call } from "../chain/sender.ts";
 import { Programs, taskLimits } from "../compute/programs.ts";
 import type { RequesterConfig } from "../config.ts";
 import { abortableDelay } from "../delay.ts";
@@ -335,11 +335,13 @@ class RequesterAgent {
     const { market } = this.#agent.deployment;
     const { id, terms, batch, assignments } = record;
     const part = (index: number): AssignmentRecord => assignments[index] as AssignmentRecord;
-    const send = (key: string, call: { to: string; data: string }): Promise<boolean> => this.#agent.sendAndSee({ key, ...call } as Call);
+    const send = (key: string, call: ContractCall): Promise<boolean> => this.#agent.sendAndSee({ key, ...call });
+    // What concerns one assignment only need not wait for its neighbour's to be mined.
+    const sendOn = (key: string, call: ContractCall): Promise<boolean> => this.#agent.send({ key, ...call });
     switch (duty.kind) {
       case "expire": {
         const { assignment } = duty;
-        await send(`expire:${id}:${assignment}:${part(assignment).deadline}`, calls.expire(market, { terms, batch, assignment }));
+        await sendOn(`expire:${id}:${assignment}:${part(assignment).deadline}`, calls.expire(market, { terms, batch, assignment }));
         return;
       }
       case "seal":
@@ -359,14 +361,14 @@ class RequesterAgent {
       case "escalate": {
         const { assignment } = duty;
         this.#logger.info({ batchId: id, assignment }, "results differ: calls for the full panel");
-        await send(`escalate:${id}:${assignment}`, calls.escalate(market, { terms, batch, assignment, submission: submissionOf(part(assignment)) }));
+        await sendOn(`escalate:${id}:${assignment}`, calls.escalate(market, { terms, batch, assignment, submission: submissionOf(part(assignment)) }));
         return;
       }
       case "redraw": {
         const { assignment } = duty;
         const { rounds } = part(assignment);
         const call = calls.redraw(market, { terms, batch, assignment, submission: submissionOf(part(assignment)) });
-        await send(`redraw:${id}:${assignment}:${rounds.length}`, call);
+        await sendOn(`redraw:${id}:${assignment}:${rounds.length}`, call);
         return;
       }
       case "judge": {

@@ -124,7 +124,7 @@ interface IRegistry {
     error StakeBelowMinimum(address node, uint256 stake, uint256 minimum);
     /// @notice Place `slot` is `holder`'s (zero: a hole); `caller` cannot use it so.
     error NotSlotHolder(uint24 slot, address holder, address caller);
-    /// @notice The pool has `slots` places; `slot` must be one of its holes or the next new place.
+    /// @notice Of the pool's `slots` places, `slot` is taken.
     error SlotTaken(uint24 slot, uint24 slots);
     /// @notice The slot was left already, at `leftAt`.
     error SlotLeft(uint24 slot, uint48 leftAt);
@@ -166,8 +166,9 @@ interface IRegistry {
     function unstake(address market, uint88 amount) external;
     /// @notice Takes what is unbonded to the caller's available money in the registry's ledger.
     function withdrawStake(address market) external;
-    /// @notice Takes place `slot` of a pool: a hole, or the place after the last.
-    function joinPool(address market, ClassId classId, uint24 slot) external;
+    /// @notice Takes place `slot` of a pool: a hole, or a new one after the last for any number beyond it.
+    /// @return The place taken.
+    function joinPool(address market, ClassId classId, uint24 slot) external returns (uint24);
     /// @notice Stops serving with `slot` for whatever is sealed from now on.
     function leavePool(address market, ClassId classId, uint24 slot) external;
     /// @notice Frees a slot left `unbondingPeriod` ago. Anybody may.
