@@ -1,5 +1,3 @@
-import { getAddress } from "ethers";
-
 /** One member of a panel and what it says its results are. */
 export interface MemberResults {
   /** `primary`, or the seat. */
@@ -32,19 +30,30 @@ export type Comparison =
  * @param quorum Members of a full panel; more than half of them are a majority.
  */
 export function compare(members: readonly MemberResults[], tasks: readonly number[], quorum: number): Comparison {
-  const groups = Map.groupBy(members, ({ node, digests }) =>
-    // A missing digest equals nothing, not even another missing one.
-    tasks.map((task) => digests.get(task) ?? `nothing from ${getAddress(node)}`).join(" "),
+  const groups = Map.groupBy(
+    members.map((member, place) => ({ member, place })),
+    // A missing digest equals nothing, not even another missing one: a number is no digest, and each place is another.
+    ({ member: { digests }, place }) => JSON.stringify(tasks.map((task) => digests.get(task) ?? place)),
   );
   if (groups.size === 1) return { kind: "agree" };
-  const [largest] = [...groups.values()].sort((a, b) => b.length - a.length) as [MemberResults[]];
+  const majority = (quorum + 1) / 2;
+  const largest = [...groups.values()].find((group) => group.length >= majority)?.map(({ member }) => member);
+  if (!largest) return { kind: "no-majority", witness: disputed(members, tasks, majority) };
   const [model] = largest as [MemberResults];
-  const differs = (member: MemberResults): number | undefined =>
-    tasks.find((task) => member.digests.get(task) === undefined || member.digests.get(task) !== model.digests.get(task));
   const odd = members.flatMap((member) => {
     if (largest.includes(member)) return [];
-    return [{ member: member.member, node: member.node, witness: differs(member) as number }];
+    const witness = tasks.find((task) => member.digests.get(task) !== model.digests.get(task)) as number;
+    return [{ member: member.member, node: member.node, witness }];
   });
-  if (largest.length >= (quorum + 1) / 2) return { kind: "differ", odd };
-  return { kind: "no-majority", witness: odd[0]?.witness as number };
+  return { kind: "differ", odd };
+}
+
+/** The first task over which members differ and no result has a majority; where each has one, the first of any. */
+function disputed(members: readonly MemberResults[], tasks: readonly number[], majority: number): number {
+  const most = (task: number): number => {
+    const said = Map.groupBy(members, ({ digests }) => digests.get(task));
+    return Math.max(...[...said].map(([digest, group]) => (digest === undefined ? 1 : group.length)));
+  };
+  const differing = tasks.filter((task) => most(task) < members.length);
+  return (differing.find((task) => most(task) < majority) ?? differing[0]) as number;
 }

@@ -364,11 +364,8 @@ export class MarketHistory {
     check(!assignment.answers.some((answer) => answer.round === round && answer.seat === seat), "AlreadyAnswered");
     const late = this.now > panel.deadline;
     check(panel.answered < panel.needed && assignment.verdict === "none" && !(late && this.#data.judged), "PanelClosed");
-    const later = assignment.rounds[round - 1];
-    if (later && !later.blockHash) {
-      later.blockHash = this.#mustRead(later.entropyBlock);
-      this.emit("RoundCaptured", { id: BATCH_ID, assignment: index, round, blockHash: later.blockHash });
-    }
+    this.#captureRounds(index, round);
+    if (round > 0) this.#mustRead(assignment.rounds[round - 1]!.entropyBlock);
     check(this.drawn(index)[round]?.[seat] === node, "SeatOfAnother");
     assignment.answers.push({ round, seat, node });
     assignment.answers.sort((a, b) => a.round - b.round || a.seat - b.seat);
@@ -566,9 +563,18 @@ export class MarketHistory {
 
   #openRound(index: number, seats: number, escalation: boolean): void {
     const { rounds } = this.#at(index);
+    this.#captureRounds(index, rounds.length);
     const entropyBlock = this.block + 1 + PARAMETERS.finalDepth;
     rounds.push({ seats, openedAt: this.now, entropyBlock });
     this.emit("RoundOpened", { id: BATCH_ID, assignment: index, round: rounds.length, seats, entropyBlock, escalation });
+  }
+
+  #captureRounds(index: number, last: number): void {
+    for (const [place, round] of this.#at(index).rounds.slice(0, last).entries()) {
+      if (round.blockHash || round.entropyBlock > this.block) continue;
+      round.blockHash = this.hashOf(round.entropyBlock);
+      this.emit("RoundCaptured", { id: BATCH_ID, assignment: index, round: place + 1, blockHash: round.blockHash });
+    }
   }
 
   #fineAbsent(index: number): void {
