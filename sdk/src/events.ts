@@ -52,7 +52,7 @@ export interface EventArguments {
   /** Nothing more can be submitted; the hash of block `entropyBlock` decides what is sampled. */
   Sealed: { id: string; entropyBlock: number };
   /** The entropy block's hash was stored. */
-  EntropyCaptured: { id: string; blockHash: string };
+  EntropyCaptured: { id: string; entropyHash: string };
   /** The seed is public; `entropy` decides what is sampled and who verifies. */
   Revealed: { id: string; seed: string; entropy: string };
   /** A verifier committed to its results. */
@@ -60,7 +60,7 @@ export interface EventArguments {
   /** A later round of a panel begins; the hash of block `entropyBlock` decides its draw. */
   RoundOpened: AssignmentRef & { round: number; seats: number; entropyBlock: number; escalation: boolean };
   /** The hash that decides a later round's draw was stored. */
-  RoundCaptured: AssignmentRef & { round: number; blockHash: string };
+  RoundCaptured: AssignmentRef & { round: number; entropyHash: string };
   /** A drawn verifier did not answer in time. */
   Absent: SeatRef & { fined: bigint };
   /** The requester accuses; `accused` is the zero address where there is no majority. */
@@ -143,7 +143,10 @@ export function decodeEvent(raw: RawEvent): SuretyEvent | undefined {
   if (!fragment) return undefined;
   try {
     const values = interfaces.get(topic)!.decodeEventLog(fragment, data, topics);
-    return { name: fragment.name, ...plainObject(fragment.inputs, values), ...place } as unknown as SuretyEvent;
+    const { blockHash: entropyHash, ...rest } = plainObject(fragment.inputs, values);
+    // Every event has a `blockHash`, that of the block it is in; the one that some tell about is another.
+    const told = entropyHash === undefined ? rest : { ...rest, entropyHash };
+    return { name: fragment.name, ...told, ...place } as unknown as SuretyEvent;
   } catch (cause) {
     throw new SuretyError("EVENT_MALFORMED", `log ${raw.logIndex} of block ${raw.blockNumber} is no valid ${fragment.name}`, {
       details: { blockNumber: raw.blockNumber, logIndex: raw.logIndex, event: fragment.name },

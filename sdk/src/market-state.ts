@@ -226,7 +226,7 @@ export class MarketState {
         record.seal = { at, block, entropyBlock: event.entropyBlock };
         return;
       case "EntropyCaptured":
-        record.captured = event.blockHash;
+        record.captured = event.entropyHash;
         return;
       case "Revealed":
         record.reveal = { at, block, seed: event.seed, entropy: event.entropy };
@@ -276,7 +276,7 @@ export class MarketState {
       }
       case "RoundCaptured": {
         const round = assignment.rounds.find((candidate) => candidate.round === event.round);
-        if (round) round.blockHash = event.blockHash;
+        if (round) round.blockHash = event.entropyHash;
         return;
       }
       case "Absent": {

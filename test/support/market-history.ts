@@ -141,6 +141,8 @@ export class MarketHistory {
   readonly count: number;
   readonly events: SuretyEvent[] = [];
   readonly #fork: number;
+  readonly #state = new MarketState(MARKET);
+  #folded = 0;
   #data: Data;
 
   constructor({ terms = {}, count = 6, nodes = 12, fork = 0 }: HistoryOptions = {}) {
@@ -204,9 +206,9 @@ export class MarketHistory {
 
   /** Everything folded. */
   get state(): MarketState {
-    const state = new MarketState(MARKET);
-    for (const event of this.events) state.apply(event);
-    return state;
+    for (const event of this.events.slice(this.#folded)) this.#state.apply(event);
+    this.#folded = this.events.length;
+    return this.#state;
   }
 
   /** The batch, as folded. */
@@ -328,7 +330,7 @@ export class MarketHistory {
     check(revealedAt === 0, "AlreadyRevealed");
     check(!captured, "AlreadyCaptured");
     this.#data.captured = this.#mustRead(sealBlock + PARAMETERS.finalDepth);
-    return this.emit("EntropyCaptured", { id: BATCH_ID, blockHash: this.#data.captured });
+    return this.emit("EntropyCaptured", { id: BATCH_ID, entropyHash: this.#data.captured });
   }
 
   reveal(): this {
@@ -573,7 +575,7 @@ export class MarketHistory {
     for (const [place, round] of this.#at(index).rounds.slice(0, last).entries()) {
       if (round.blockHash || round.entropyBlock > this.block) continue;
       round.blockHash = this.hashOf(round.entropyBlock);
-      this.emit("RoundCaptured", { id: BATCH_ID, assignment: index, round: place + 1, blockHash: round.blockHash });
+      this.emit("RoundCaptured", { id: BATCH_ID, assignment: index, round: place + 1, entropyHash: round.blockHash });
     }
   }
 
