@@ -141,8 +141,9 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
     const final = assignment.answers.every(({ block }) => block <= facts.finalBlock);
     const comparison = final ? facts.comparisons.get(comparisonKey(batchId, assignment)) : undefined;
     if (!comparison) {
-      // Judging on what a reorganisation may still take back would accuse somebody of what is not on chain.
-      if (now <= panel.judgeBy && !judged) undecided += 1;
+      // Judging on what a reorganisation may still take back would accuse somebody of what is not on chain. But a node
+      // whose results are out of reach gains nothing from it: it is paid before it can call the requester silent.
+      if (now <= panel.judgeBy - terms.windows.judge / 4 && !judged) undecided += 1;
       else accepted.push(assignment);
       continue;
     }
@@ -165,12 +166,17 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
     }
   }
   if (exceptions.length > 0) {
-    const batchOf = exceptions.slice(0, MOST_AT_ONCE);
+    // All of an assignment's at once: one that has an exception is not looked at again.
+    const whole = exceptions.findLastIndex((one, place) => place < MOST_AT_ONCE && one.assignment !== exceptions[place + 1]?.assignment);
+    const batchOf = exceptions.slice(0, whole + 1);
     // What is settled in the same breath needs no second look, so `last` only spares others the wait.
     duties.push({ kind: "judge", batchId, exceptions: batchOf, last: undecided === 0 && batchOf.length === exceptions.length });
   }
   // Settled together where nothing is left to wait for: a transaction for each would cost more than it brings forward.
-  if (undecided === 0 || accepted.some((one) => one.exceptions.length > 0)) duties.push(...settle(record, accepted));
+  // But not later than the check window, or who waits longer than the judge window could call the requester silent.
+  const checkedBy = (record.reveal?.at ?? 0) + terms.windows.check;
+  const due = undecided === 0 || now > checkedBy || accepted.some((one) => one.exceptions.length > 0);
+  if (due) duties.push(...settle(record, accepted));
   return duties;
 }
 
