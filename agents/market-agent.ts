@@ -180,13 +180,17 @@ export class MarketAgent {
    * @returns whether it took effect
    */
   async sendAndSee(call: Call): Promise<boolean> {
-    if (!(await this.send(call))) return false;
+    return (await this.send(call)) && this.see(call.key);
+  }
+
+  /** Waits until a call that was sent is mined; returns whether it took effect. */
+  async see(key: string): Promise<boolean> {
     try {
-      await this.sender.wait(call.key, "mined", { signal: this.#signal });
+      await this.sender.wait(key, "mined", { signal: this.#signal });
       return true;
     } catch (error) {
       if (!(error instanceof CallReverted)) throw error;
-      this.#logger.info({ call: call.key, reason: error.message }, "refused");
+      this.#logger.info({ call: key, reason: error.message }, "refused");
       return false;
     }
   }

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import { readRequesterConfig, type RequesterConfig } from "../config.ts";
 import { readDevnetFile } from "../devnet/devnet-file.ts";
-import { takeLock } from "../journal/lock.ts";
+import { lockHolder, takeLock } from "../journal/lock.ts";
 
 /** Where `surety devnet` puts everything unless told otherwise. */
 export const DEFAULT_DEVNET_HOME = ".surety/devnet";
@@ -51,14 +51,29 @@ export async function findRequester({ home, config, devnet }: RequesterChoice): 
   );
 }
 
-/** Whether an agent works in a home now. */
+/**
+ * Whether an agent works in a home now. To be sure the lock is tried, which an agent that starts in that instant would
+ * take for another agent: so only where the process that last had it seems to live.
+ */
 export function agentRuns(home: string): boolean {
+  const lock = join(home, "journal.lock");
+  const holder = lockHolder(lock);
+  if (holder === undefined || !isAlive(holder)) return false;
   try {
-    takeLock(join(home, "journal.lock"), `home ${home}`).release();
+    takeLock(lock, `home ${home}`).release();
     return false;
   } catch (error) {
     if (error instanceof SuretyError && error.code === "JOURNAL_LOCKED") return true;
     throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -33,8 +33,8 @@ export async function waitForJob(
         onStatus(status);
       }
       if (status?.state === "settled" || status?.state === "failed") return status;
-      if (ownAgent) ownAgent.check();
-      else if (reads % LOOK_EVERY === 0 && !agentRuns(config.home)) {
+      if (ownAgent?.isDisplaced()) ownAgent = undefined;
+      else if (!ownAgent && reads % LOOK_EVERY === 0 && !agentRuns(config.home)) {
         onOwnAgent();
         ownAgent = await startOwnAgent(config);
       }
@@ -55,8 +55,8 @@ export function failure({ ticket, error }: JobStatus): SuretyError {
 }
 
 interface OwnAgent {
-  /** Throws what ended it. */
-  check(): void;
+  /** Whether it ended because another agent was faster. Throws whatever else ended it. */
+  isDisplaced(): boolean;
   stop(): Promise<void>;
 }
 
@@ -71,8 +71,10 @@ async function startOwnAgent(config: RequesterConfig): Promise<OwnAgent> {
     (error: unknown) => void (ended = { error }),
   );
   return {
-    check: () => {
-      if (ended) throw ended.error;
+    isDisplaced: () => {
+      if (ended === undefined) return false;
+      if (ended.error instanceof SuretyError && ended.error.code === "JOURNAL_LOCKED") return true;
+      throw ended.error;
     },
     stop: async () => {
       controller.abort(new DOMException("done", "AbortError"));

@@ -2,8 +2,10 @@ import { parseAmount, formatAmount } from "#sdk/amount.ts";
 import * as calls from "#sdk/calls.ts";
 import { FOREVER } from "#sdk/draw.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import type { ContractCall } from "#sdk/calls.ts";
 import type { Head } from "#sdk/follower.ts";
 import { allowance, available, balanceOf, nodeState } from "#sdk/reads.ts";
+import type { Call } from "../chain/sender.ts";
 import type { ComputeConfig } from "../config.ts";
 import type { Logger } from "../logger.ts";
 import type { MarketAgent } from "../market-agent.ts";
@@ -20,8 +22,8 @@ export function mySlot({ state, address }: MarketAgent, classId: string): number
 }
 
 /**
- * Takes the next step, if any is missing, towards the stake and the places in the pool that the configuration asks for:
- * allowance, deposit, stake, joining. One step a call, each mined before the next is thought of.
+ * Takes the steps, if any are missing, towards the stake and the places in the pool that the configuration asks for:
+ * allowance, deposit, stake, joining. Returns once they are mined, so that none is taken twice.
  *
  * @returns whether the node holds a place, and so can claim
  * @throws SuretyError `STAKE_UNAFFORDABLE` if the node has no place yet and too few tokens to get one; `CLASS_UNKNOWN`
@@ -40,27 +42,26 @@ export async function takePart(agent: MarketAgent, config: ComputeConfig, logger
   const held = pool.slots.filter((slot) => slot?.node === address && slot.leftAt === FOREVER).length;
   const wanted = parseAmount(config.stake, token.decimals);
   const { stake } = await nodeState(rpc, registry, market, address);
-  const step = (name: string): string => `${PREFIX}:${name}:${head.number}`;
+  const steps: Call[] = [];
+  // Gas is given, since none of these could be estimated before those in front of it are mined.
+  const add = (name: string, call: ContractCall, gas: bigint): void => {
+    steps.push({ key: `${PREFIX}:${name}:${head.number}`, ...call, gas });
+  };
   if (stake < wanted) {
     const missing = wanted - stake;
     const inVault = await available(rpc, vault, registry, address);
     const owned = await balanceOf(rpc, token.address, address);
-    if (inVault >= missing) {
-      await agent.sendAndWait({ key: step("stake"), ...calls.stake(registry, { market, amount: missing }) });
-      logger.info({ amount: formatAmount(missing, token.decimals) }, "staked");
-      return held > 0;
-    }
     if (inVault + owned >= missing) {
       const amount = missing - inVault;
-      const allowed = await allowance(rpc, token.address, address, vault);
-      if (allowed < amount) await agent.sendAndWait({ key: step("approve"), ...calls.approve(token.address, { spender: vault, amount }) });
-      await agent.sendAndWait({ key: step("deposit"), ...calls.deposit(vault, { ledger: registry, holder: address, amount }) });
-      await agent.sendAndWait({ key: step("stake"), ...calls.stake(registry, { market, amount: missing }) });
-      logger.info({ amount: formatAmount(missing, token.decimals) }, "staked");
-      return held > 0;
-    }
-    if (held === 0) {
-      throw new SuretyError("STAKE_UNAFFORDABLE", `${address} has ${formatAmount(inVault + owned, token.decimals)} ${token.symbol} and needs ${formatAmount(missing, token.decimals)} more at stake`, {
+      if (amount > 0n) {
+        const allowed = await allowance(rpc, token.address, address, vault);
+        if (allowed < amount) add("approve", calls.approve(token.address, { spender: vault, amount }), 100_000n);
+        add("deposit", calls.deposit(vault, { ledger: registry, holder: address, amount }), 200_000n);
+      }
+      add("stake", calls.stake(registry, { market, amount: missing }), 250_000n);
+    } else if (held === 0) {
+      const text = (units: bigint): string => `${formatAmount(units, token.decimals)} ${token.symbol}`;
+      throw new SuretyError("STAKE_UNAFFORDABLE", `${address} has ${text(inVault + owned)} and needs ${text(missing)} more at stake`, {
         details: { owned: inVault + owned, missing },
         fix: `Send it ${token.symbol}, or lower \`stake\` in its configuration.`,
         exit: ExitStatus.refused,
@@ -70,10 +71,9 @@ export async function takePart(agent: MarketAgent, config: ComputeConfig, logger
   if (held < config.slots) {
     const hole = pool.slots.findIndex((slot) => slot === undefined);
     // Two nodes may reach for the same hole; who comes second tries again at the next block.
-    const slot = hole < 0 ? NEW_PLACE : hole;
-    if (await agent.sendAndSee({ key: step("join"), ...calls.joinPool(registry, { market, class: config.class, slot }) })) {
-      logger.info("joined the pool");
-    }
+    add("join", calls.joinPool(registry, { market, class: config.class, slot: hole < 0 ? NEW_PLACE : hole }), 300_000n);
   }
+  for (const call of steps) await agent.send(call);
+  for (const { key } of steps) logger.info({ call: key, mined: await agent.see(key) }, "took a step to membership");
   return held > 0;
 }

@@ -51,6 +51,8 @@ export async function startChain({ port, accounts, blockTime = 1000 }: ChainOpti
         hardfork: "prague",
         chainId: LOCAL_CHAIN_ID,
         mining: { auto: false, interval: blockTime },
+        // Several blocks a second must not run ahead of the clock.
+        allowBlocksWithSameTimestamp: blockTime < 1000,
         accounts: accounts.map(({ privateKey, balance }) => ({ privateKey, balance: balance.toString() })),
       },
     },

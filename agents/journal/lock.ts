@@ -33,7 +33,7 @@ export function takeLock(file: string, what: string): Lock {
   } catch (cause) {
     database?.close();
     if (isBusy(cause)) {
-      const holder = readHolder(file);
+      const holder = lockHolder(file);
       throw new SuretyError(
         "JOURNAL_LOCKED",
         `another agent${holder ? ` (process ${holder})` : ""} works with ${what}`,
@@ -91,7 +91,8 @@ function writeHolder(file: string): void {
   }
 }
 
-function readHolder(file: string): number | undefined {
+/** The process that took a lock last, which may have ended since; undefined if nobody did. */
+export function lockHolder(file: string): number | undefined {
   try {
     return Number.parseInt(readFileSync(holderFile(file), "utf8"), 10) || undefined;
   } catch {
