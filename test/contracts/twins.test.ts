@@ -357,11 +357,12 @@ describe("the SDK's twins of the contracts", function () {
       const pool = new Map([[4_999, { node, activeFrom: 0, leftAt: FOREVER }]]);
       const now = await networkHelpers.time.latest();
       let found = 0;
-      for (let i = 0; i < 200; ++i) {
+      for (let i = 0; i < 80; ++i) {
         const key = random.bytes32();
         const request = { key, sealedAt: now, slots: 5_000, skip: [], excluded: [], count: 1 };
-        found += draw(pool, request).length;
-        expect(draw(pool, request).length === 1).to.equal(placeOf(key, 4_999, 5_000) < 256);
+        const drawn = draw(pool, request).length;
+        found += drawn;
+        expect(drawn === 1).to.equal(placeOf(key, 4_999, 5_000) < 256);
       }
       expect(found).to.be.within(1, 40);
       expect(await registry.draw(marketAddress, ZeroHash, ZeroHash, now, 5_000, [], [], 1)).to.deep.equal([]);
