@@ -81,28 +81,29 @@ export class Witness {
     return total;
   }
 
-  /** Where every token is now. */
+  /** Where every token is now: as of one block, since a token on its way between two looks would be missed. */
   async money(): Promise<Money> {
     const { vault, registry, market, token } = this.#deployment;
     const rpc = this.#rpc;
+    const at = { blockNumber: Number(await rpc.request("eth_blockNumber", [])) };
     const accounts = new Map<string, Holdings>();
-    let everywhere = await reads.balanceOf(rpc, token.address, vault);
-    let books = await reads.vaultBurned(rpc, vault);
-    const burned = books;
+    const inVault = await reads.balanceOf(rpc, token.address, vault, at);
+    const burned = await reads.vaultBurned(rpc, vault, at);
+    let everywhere = inVault;
+    let books = burned;
     for (const address of this.#names.keys()) {
-      const wallet = await reads.balanceOf(rpc, token.address, address);
-      const free = (await reads.available(rpc, vault, market, address)) + (await reads.available(rpc, vault, registry, address));
-      const { amount: stake } = await reads.lockedUnder(rpc, vault, registry, stakeLockIdOf(market, address));
+      const wallet = await reads.balanceOf(rpc, token.address, address, at);
+      const free = (await reads.available(rpc, vault, market, address, at)) + (await reads.available(rpc, vault, registry, address, at));
+      const { amount: stake } = await reads.lockedUnder(rpc, vault, registry, stakeLockIdOf(market, address), at);
       accounts.set(address, { wallet, vault: free, stake });
       everywhere += wallet;
       books += free + stake;
     }
     let escrow = 0n;
-    for (const id of this.state.batches.keys()) escrow += (await reads.lockedUnder(rpc, vault, market, id)).amount;
+    for (const id of this.state.batches.keys()) escrow += (await reads.lockedUnder(rpc, vault, market, id, at)).amount;
     books += escrow;
-    const supply = await reads.read<bigint>(rpc, token.address, tokenInterface, "totalSupply", []);
-    const inVault = await reads.balanceOf(rpc, token.address, vault);
-    const owed = await reads.vaultTotal(rpc, vault);
+    const supply = await reads.read<bigint>(rpc, token.address, tokenInterface, "totalSupply", [], at);
+    const owed = await reads.vaultTotal(rpc, vault, at);
     return { accounts, burned, escrow, conserved: everywhere === supply && books === owed && owed === inVault };
   }
 
