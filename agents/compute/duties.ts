@@ -122,7 +122,7 @@ function chores(state: MarketState, record: BatchRecord, facts: ComputeFacts): C
   const { me, now, block } = facts;
   const { id: batchId, terms, seal, reveal } = record;
   const phase = phaseOf(record, now);
-  if (phase === "sealed" && seal && !record.captured && block > seal.entropyBlock + CAPTURE_AFTER) {
+  if (phase === "sealed" && terms.mode !== "trusted" && seal && !record.captured && block > seal.entropyBlock + CAPTURE_AFTER) {
     return [{ kind: "capture", batchId }];
   }
   if (!seal) {
@@ -190,7 +190,9 @@ function claimOn(record: BatchRecord, facts: ComputeFacts, freeStake: bigint): {
   const permitted = terms.mode === "trusted" ? terms.allowed.includes(me) : !terms.excluded.includes(me);
   // One slice of a batch at a time: the rest is for others, and results are worth more from many.
   const busy = record.assignments.some((one) => one.node === me && one.status === "claimed");
-  if (!permitted || busy) return undefined;
+  // What it could not do in time it would not do a second time, and be fined again.
+  const failed = record.assignments.some((one) => one.abandoned.some(({ node }) => node === me));
+  if (!permitted || busy || failed) return undefined;
   const lock = (count: number): bigint => lockOf(terms, price, count);
   const abandoned = record.assignments.find(
     (one) => (one.status === "void" || (one.status === "claimed" && now > one.deadline)) && lock(one.count) <= freeStake,
