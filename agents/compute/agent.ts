@@ -1,3 +1,4 @@
+import { keccak256 } from "ethers";
 import { parseAmount } from "#sdk/amount.ts";
 import * as calls from "#sdk/calls.ts";
 import { SuretyError } from "#sdk/errors.ts";
@@ -159,7 +160,7 @@ class ComputeAgent {
     const { terms, batch } = record;
     if (isPrimary(work)) {
       const call = calls.submit(market, { batchId, assignment, ...commitment });
-      return { key: `submit:${key}`, ...call, deadline: work.deadline };
+      return { key: `submit:${key}:${work.deadline}`, ...call, deadline: work.deadline };
     }
     const submission = submissionOf(record.assignments[assignment] as AssignmentRecord);
     return { key: `answer:${key}`, ...calls.answer(market, { terms, batch, seat: { assignment, round, seat }, submission, ...commitment }) };
@@ -209,8 +210,8 @@ class ComputeAgent {
       case "settle": {
         const chosen = duty.assignments.map((index) => assignments[index] as AssignmentRecord);
         const call = calls.settle(market, { terms, batch, settlements: chosen.map(settlementOf) });
-        const answers = chosen.map((one) => one.answers.length).join(",");
-        await this.#agent.send({ key: `settle:${id}:${duty.assignments.join(",")}:${answers}`, ...call });
+        // After a reorganisation as many answers may be others.
+        await this.#agent.send({ key: `settle:${id}:${duty.assignments.join(",")}:${keccak256(call.data)}`, ...call });
         return;
       }
     }
