@@ -1,5 +1,6 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { keccak256 } from "ethers";
 import { formatAmount } from "#sdk/amount.ts";
 import { BATCH_MANIFEST_FILE, buildBatchManifest, maxBatchManifestBytes, parseBatchManifest, taskIndex } from "#sdk/batch-manifest.ts";
 import * as calls from "#sdk/calls.ts";
@@ -193,7 +194,6 @@ class RequesterAgent {
     }
     const terms = termsOf(job.ticket, address, this.#keys.publicKey, pool, deployment.parameters, job.distrusted);
     const attempt = attemptOf(context, terms, 0n, manifest, tasks);
-    // Posting goes one batch at a time, so what is on chain is all there is.
     attempt.sequence = await batchesOf(this.#agent.rpc, deployment.market, attempt.jobId);
     job.attempts.push(attempt);
     this.#save(job);
@@ -206,9 +206,18 @@ class RequesterAgent {
     const place = `${job.ticket.ticket}:${job.attempts.length - 1}`;
     const count = tasks.length;
     const { escrow, bond } = quote(terms, count, deployment.parameters);
-    // The sequence is part of what the seed is committed to: a batch posted in between would make it worthless.
     const key = `post:${place}:${sequence}`;
-    if (!this.#agent.sender.find(key)) await this.#fund(place, escrow + bond);
+    if (!this.#agent.sender.find(key)) {
+      // The sequence is part of what the seed is committed to: another job of these terms, posted since this was
+      // planned, would make it worthless. Posting goes one batch at a time, so what is on chain is all there is.
+      const actual = await batchesOf(this.#agent.rpc, deployment.market, jobId);
+      if (actual !== sequence) {
+        attempt.sequence = actual;
+        this.#save(job);
+        return this.#post(job, attempt);
+      }
+      await this.#fund(place, escrow + bond);
+    }
     const commitment = seedCommitment({ ...context, jobId, sequence }, this.#seedOf(jobId, sequence));
     await this.#agent.sendAndWait({ key, ...calls.post(deployment.market, { terms, count, manifest, seedCommitment: commitment }) });
     attempt.posted = true;
@@ -355,7 +364,7 @@ class RequesterAgent {
       case "reveal-and-settle": {
         const seed = this.#seedOf(batch.job, batch.sequence);
         const settlements = duty.assignments.map((index) => settlementOf(part(index)));
-        await send(`reveal:${id}`, calls.revealAndSettle(market, { terms, batch, seed, settlements }));
+        await send(`reveal-and-settle:${id}`, calls.revealAndSettle(market, { terms, batch, seed, settlements }));
         return;
       }
       case "escalate": {
@@ -377,13 +386,14 @@ class RequesterAgent {
           this.#logger.info({ batchId: id, assignment, verdict, witness }, "lists an exception");
         }
         const names = exceptions.map(({ assignment, verdict, round, seat }) => `${assignment}.${verdict}.${round}.${seat}`).join(",");
-        await send(`judge:${id}:${names}`, calls.judge(market, { terms, batch, exceptions, last: duty.last }));
+        await send(`judge:${id}:${names}:${duty.last ? "last" : "more"}`, calls.judge(market, { terms, batch, exceptions, last: duty.last }));
         return;
       }
       case "settle": {
         const settlements = duty.assignments.map((index) => settlementOf(part(index)));
-        const answers = settlements.map((one) => one.answers.length).join(",");
-        await send(`settle:${id}:${duty.assignments.join(",")}:${answers}`, calls.settle(market, { terms, batch, settlements }));
+        const call = calls.settle(market, { terms, batch, settlements });
+        // After a reorganisation as many answers may be others.
+        await send(`settle:${id}:${duty.assignments.join(",")}:${keccak256(call.data)}`, call);
         return;
       }
     }
