@@ -26,7 +26,7 @@ import { MarketAgent } from "../market-agent.ts";
 import { compare, type Comparison, type MemberResults } from "./comparison.ts";
 import { comparisonKey, requesterDuties, type RequesterDuty } from "./duties.ts";
 import { readOutput, readResults, type MemberPart, type Opener } from "#sdk/results.ts";
-import { attemptOf, isAccepted, statusOf, termsOf, type Attempt, type Job } from "./jobs.ts";
+import { attemptOf, CAUGHT, isAccepted, mostSuspect, statusOf, suspicionFrom, termsOf, type Attempt, type Job } from "./jobs.ts";
 import { outputsFolder, readTickets, takeTicket, writeStatus, type JobStatus, type TaskStatus } from "./spool.ts";
 
 /** What a requester works with beside its configuration. */
@@ -41,7 +41,7 @@ export interface RequesterDependencies {
 }
 
 /** How often what did not come to a result is posted again before the job ends without it. */
-const MOST_ATTEMPTS = 3;
+const MOST_ATTEMPTS = 4;
 /** How often content that cannot be fetched is asked for. */
 const FETCH_ATTEMPTS = 8;
 /** Wait after the first failed fetch, milliseconds; doubles. */
@@ -116,9 +116,10 @@ class RequesterAgent {
 
   async #act(head: Head): Promise<void> {
     await this.#takeTickets();
-    for (const [ticket, value] of this.#agent.journal.list("job")) {
+    for (const ticket of this.#agent.journal.list("job").keys()) {
       if (this.#signal.aborted) return;
-      const job = value as Job;
+      // Read again for each, since what goes on in the background writes it too.
+      const job = this.#agent.journal.get("job", ticket) as Job;
       if (job.finished) continue;
       try {
         await this.#advance(job, head);
@@ -137,7 +138,7 @@ class RequesterAgent {
     for (const { file, reason } of flawed) this.#logger.warn({ file, reason }, "a file in the inbox is no ticket");
     for (const ticket of tickets) {
       if (!this.#agent.journal.get("job", ticket.ticket)) {
-        this.#save({ ticket, attempts: [], distrusted: [], done: [] });
+        this.#save({ ticket, attempts: [], suspicion: {}, done: [] });
         this.#logger.info({ ticket: ticket.ticket, name: ticket.name, tasks: ticket.count }, "took a job");
       }
       await takeTicket(this.#config.home, ticket.ticket);
@@ -192,7 +193,7 @@ class RequesterAgent {
         exit: ExitStatus.badInput,
       });
     }
-    const terms = termsOf(job.ticket, address, this.#keys.publicKey, pool, deployment.parameters, job.distrusted);
+    const terms = termsOf(job.ticket, address, this.#keys.publicKey, pool, deployment.parameters, mostSuspect(job.suspicion), job.attempts.length > 0);
     const attempt = attemptOf(context, terms, 0n, manifest, tasks);
     attempt.sequence = await batchesOf(this.#agent.rpc, deployment.market, attempt.jobId);
     job.attempts.push(attempt);
@@ -437,13 +438,14 @@ class RequesterAgent {
     const { ticket } = job.ticket;
     this.#inBackground(`collect ${ticket}`, async () => {
       const { spec, manifest } = await this.#patiently(() => this.#programs.of(record, this.#signal));
-      const distrusted = new Set(job.distrusted);
+      const suspicion = { ...job.suspicion };
+      const add = (node: string, weight: number): void => void (suspicion[node] = (suspicion[node] ?? 0) + weight);
+      for (const [node, weight] of Object.entries(suspicionFrom(record))) add(node, weight);
       for (const assignment of record.assignments) {
-        for (const { accused } of assignment.exceptions) if (accused) distrusted.add(accused);
         if (!isAccepted(assignment)) continue;
         const results = await this.#resultsOf(record, assignment);
         if (!results || this.#failsPlanted(record, assignment, results)) {
-          distrusted.add(assignment.node);
+          add(assignment.node, CAUGHT);
           continue;
         }
         for (const result of results) {
@@ -453,10 +455,10 @@ class RequesterAgent {
           if (status) {
             job.done.push(status);
             this.#save(job);
-          } else distrusted.add(assignment.node);
+          } else add(assignment.node, CAUGHT);
         }
       }
-      job.distrusted = [...distrusted];
+      job.suspicion = suspicion;
       const have = new Set(job.done.map(({ task }) => task));
       const missing = attempt.tasks.map((task, place) => ({ task, place })).filter(({ task }) => !have.has(task));
       if (missing.length === 0 || job.attempts.length >= MOST_ATTEMPTS) {

@@ -1,9 +1,11 @@
 import { hexlify } from "ethers";
+import { PARTS_PER_MILLION } from "#sdk/amount.ts";
 import { jobIdOf, type Terms } from "#sdk/terms.ts";
 import { minimumSlash } from "#sdk/job-spec.ts";
 import { contentIdToBytes32 } from "#sdk/content.ts";
 import type { AssignmentRecord, BatchRecord, ClassRecord } from "#sdk/market-state.ts";
 import { FOREVER } from "#sdk/draw.ts";
+import { MAX_LISTED } from "#sdk/pricing.ts";
 import { sampledCountOf } from "#sdk/market-state.ts";
 import type { Parameters } from "#sdk/terms.ts";
 import type { JobCounts, JobState, JobStatus, JobTicket, TaskStatus } from "./spool.ts";
@@ -30,8 +32,8 @@ export interface Job {
   ticket: JobTicket;
   /** One after the other: each posts again what the last did not bring. */
   attempts: Attempt[];
-  /** Nodes that were caught, and whose results are of no use. */
-  distrusted: string[];
+  /** How much speaks against nodes, by address; see {@link mostSuspect}. */
+  suspicion: Record<string, number>;
   /** Tasks, as numbers in the ticket, whose output is on disk. */
   done: TaskStatus[];
   /** Nothing more will be done. */
@@ -39,9 +41,11 @@ export interface Job {
 }
 
 /**
- * The terms of a job's next batch.
+ * The terms of a job's next batch. What is posted again is checked task by task: it came to nothing once, and among the
+ * nodes left there may be those to blame.
  *
- * @param distrusted Nodes to leave out, latest first; only as many are as the market lets.
+ * @param distrusted Nodes to leave out, the worst first; only as many are as the market lets.
+ * @param again Whether this posts again what an earlier batch did not bring.
  */
 export function termsOf(
   { terms: wanted }: JobTicket,
@@ -50,10 +54,12 @@ export function termsOf(
   pool: ClassRecord,
   parameters: Parameters,
   distrusted: readonly string[],
+  again = false,
 ): Terms {
   const serving = new Set(pool.slots.flatMap((slot) => (slot?.leftAt === FOREVER ? [slot.node] : [])));
   const excluded = [...new Set([...wanted.excluded, ...distrusted])].filter((node) => serving.has(node));
-  const { rate, guess, quorum, mode } = wanted;
+  const { guess, quorum, mode } = wanted;
+  const rate = again && mode === "sampled" ? PARTS_PER_MILLION : wanted.rate;
   const price = BigInt(wanted.price);
   const verifierPrice = BigInt(wanted.verifierPrice);
   const least =
@@ -81,9 +87,33 @@ export function termsOf(
   };
 }
 
+/**
+ * What a batch says against nodes: caught, it weighs more than everything else; on a panel that agreed on nothing, one of
+ * several who may be to blame.
+ */
+export function suspicionFrom({ assignments }: BatchRecord): Record<string, number> {
+  const suspicion: Record<string, number> = {};
+  const add = (node: string, weight: number): void => void (suspicion[node] = (suspicion[node] ?? 0) + weight);
+  for (const { node, answers, exceptions } of assignments) {
+    for (const { verdict, accused } of exceptions) {
+      if (accused) add(accused, CAUGHT);
+      if (verdict === "no-majority") for (const one of [node, ...answers.map((answer) => answer.node)]) add(one, 1);
+    }
+  }
+  return suspicion;
+}
+
+/** What it weighs to have been caught, or to have served garbage. */
+export const CAUGHT = 1_000;
+
+/** Nodes that anything speaks against, the worst first. */
+export function mostSuspect(suspicion: Readonly<Record<string, number>>): string[] {
+  return Object.keys(suspicion).sort((a, b) => suspicion[b]! - suspicion[a]! || (a < b ? -1 : 1));
+}
+
 /** How many of `nodes` a job may leave out: a third, and enough must be left for a panel and as many to draw from. */
 function mostExcluded(nodes: number, quorum: number): number {
-  return Math.max(0, Math.min(Math.floor(nodes / 3), nodes - 2 * quorum));
+  return Math.max(0, Math.min(MAX_LISTED, Math.floor(nodes / 3), nodes - 2 * quorum));
 }
 
 /** An attempt to be posted. */

@@ -120,7 +120,7 @@ function expectNoDutyReverts({ history, random, cast, says }: Walk): string[] {
 
 function job(count: number): Job {
   const ticket = { ticket: "0000000000000-00000000", name: "walk", count } as Job["ticket"];
-  return { ticket, attempts: [], distrusted: [], done: [] };
+  return { ticket, attempts: [], suspicion: {}, done: [] };
 }
 
 /** Seconds after which the slowest batch is over: see decision 10. */
