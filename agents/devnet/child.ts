@@ -12,6 +12,8 @@ export interface Child {
   readonly ended: Promise<number | NodeJS.Signals>;
   /** SIGTERM and, if it has not ended then, SIGKILL after `graceMs`. */
   stop(graceMs: number): Promise<void>;
+  /** Sends a signal and waits for nothing. */
+  kill(signal: NodeJS.Signals): void;
 }
 
 /**
@@ -39,6 +41,7 @@ export async function startChild(name: string, script: string, args: readonly st
     pid: child.pid as number,
     log,
     ended,
+    kill: (signal) => void child.kill(signal),
     stop: async (graceMs) => {
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);

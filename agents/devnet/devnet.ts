@@ -48,7 +48,7 @@ export interface DevnetOptions {
   cheatShare?: number;
   /** Milliseconds from block to block. Defaults to 1000. */
   blockTime?: number;
-  /** Told what happens, for people. */
+  /** Told what happens, for people; also of agents that end unasked. */
   onProgress?: (line: string) => void;
   /** Ends the start; what was started is stopped. */
   signal?: AbortSignal;
@@ -59,8 +59,12 @@ export interface Devnet {
   readonly file: DevnetFile;
   /** Where {@link Devnet.file} was written. */
   readonly path: string;
-  /** Rejects, with `AGENT_ENDED`, when an agent ends that was not asked to; otherwise stays open. */
+  /** Its agents as they run now: `requester`, `node-1`, `node-2`, … */
+  readonly agents: ReadonlyMap<string, Child>;
+  /** Rejects, with `AGENT_ENDED`, when the first agent ends that was not asked to; otherwise stays open. */
   readonly failed: Promise<never>;
+  /** Starts an agent again that has ended, with the same home, key and configuration. */
+  restart(name: string): Promise<Child>;
   /** Stops agents, gateway and chain. Calling it again does nothing. */
   stop(): Promise<void>;
 }
@@ -145,8 +149,15 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       pollMs: 500,
     };
     const wasmClass = classNamed(deployment, "wasm");
-    const children: Child[] = [];
-    cleanUp.add(async () => void (await Promise.all(children.map((child) => child.stop(GRACE)))));
+    const agents = new Map<string, Child>();
+    const launches = new Map<string, () => Promise<Child>>();
+    cleanUp.add(async () => void (await Promise.all([...agents.values()].map((child) => child.stop(GRACE)))));
+    const launch = async (name: string): Promise<Child> => {
+      const child = await (launches.get(name) as () => Promise<Child>)();
+      agents.set(name, child);
+      void child.ended.then((how) => cleanUp.begun || onProgress(`${name} ended (${how}); see ${child.log}`));
+      return child;
+    };
 
     onProgress(`starting ${nodes} compute nodes and the requester's agent`);
     const nodeAccounts: (DevnetAccount & { kind: NodeKind })[] = [];
@@ -162,12 +173,14 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
         kind === "honest"
           ? [mainScript, ["compute", "--config", account.config]]
           : [dishonestScript, ["--config", account.config, "--kind", kind, "--share", String(cheatShare)]];
-      children.push(await startChild(name, script, args, join(account.home, "agent.log")));
+      launches.set(name, () => startChild(name, script as string, args as string[], join(account.home, "agent.log")));
+      await launch(name);
     }
     const { address, privateKey } = requester.wallet;
     const requesterAccount = await writeAgent(join(home, "requester"), address, privateKey, common);
     const requesterArgs = ["requester", "--config", requesterAccount.config];
-    children.push(await startChild("requester", mainScript, requesterArgs, join(requesterAccount.home, "agent.log")));
+    launches.set("requester", () => startChild("requester", mainScript, requesterArgs, join(requesterAccount.home, "agent.log")));
+    await launch("requester");
 
     const file: DevnetFile = {
       version: 1,
@@ -183,20 +196,24 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       },
       pids: {
         devnet: process.pid,
-        requester: (children.at(-1) as Child).pid,
-        nodes: children.slice(0, -1).map(({ pid }) => pid),
+        requester: (agents.get("requester") as Child).pid,
+        nodes: members.map(({ name }) => (agents.get(name) as Child).pid),
       },
     };
 
-    const failed = firstToEnd(children, () => cleanUp.begun);
-    // Whoever does not listen must not be ended by it.
+    const failed = firstToEnd([...agents.values()], () => cleanUp.begun);
+    // Once all run, an agent that ends may be part of the game.
     failed.catch(() => {});
     onProgress("waiting until every node has staked and can be drawn");
     const rpc = new HttpRpc({ urls: [chain.url] });
     await Promise.race([failed, allDrawable(rpc, deployment, { classId: wasmClass, nodes: nodeAccounts, signal })]);
     const path = join(home, "devnet.json");
     await writeJson(path, file);
-    return { file, path, failed, stop: () => cleanUp.run() };
+    const restart = async (name: string): Promise<Child> => {
+      await agents.get(name)?.stop(GRACE);
+      return launch(name);
+    };
+    return { file, path, agents, failed, restart, stop: () => cleanUp.run() };
   } catch (error) {
     await cleanUp.run();
     throw error;

@@ -46,7 +46,7 @@ Examples:
           for (const { address, kind } of file.keys.nodes) say(`  node       ${address}  ${kind}`);
           say(`  written to ${path}\n`);
           say(`Try: surety submit job.yaml --wait --devnet ${path}`);
-          await Promise.race([devnet.failed, aborted(signal)]);
+          await aborted(signal);
         } finally {
           say("stopping");
           await devnet.stop();
