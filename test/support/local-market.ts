@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { JsonRpcProvider, parseEther, Wallet } from "ethers";
+import { computeAddress, JsonRpcProvider, parseEther, Wallet } from "ethers";
 import * as calls from "#sdk/calls.ts";
 import { formatDeployment, type Deployment } from "#sdk/deployment.ts";
 import { openEmbeddedStorage, startGateway, type EmbeddedStorage, type Gateway } from "#sdk/node/index.ts";
@@ -65,6 +65,11 @@ export class LocalMarket {
     const account = this.#accounts.pop();
     if (!account) throw new Error("no more accounts");
     return account;
+  }
+
+  /** Who has all the tokens that nobody was given. */
+  get deployer(): string {
+    return computeAddress(this.#deployer);
   }
 
   /** Gives an account tokens, base units. */

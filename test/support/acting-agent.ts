@@ -1,0 +1,101 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { startChild, type Child } from "../../agents/devnet/child.ts";
+import { setAct, type Act } from "./acting-executor.ts";
+
+const GRACE = 20_000;
+const dyingAgent = fileURLToPath(new URL("./dying-agent.ts", import.meta.url));
+
+/** Who an agent is and where it keeps what it has. */
+export interface AgentIdentity {
+  name: string;
+  address: string;
+  home: string;
+  config: string;
+}
+
+/** An agent in a process of its own, which a test starts, stops and kills. */
+export class ActingAgent {
+  readonly name: string;
+  readonly address: string;
+  readonly home: string;
+  readonly config: string;
+  readonly #script: string;
+  readonly #args: readonly string[];
+  #life: Promise<Child> | undefined;
+  #failure: string | undefined;
+
+  /** @param command Script and arguments that start it. */
+  constructor({ name, address, home, config }: AgentIdentity, [script, ...args]: readonly [string, ...string[]]) {
+    this.name = name;
+    this.address = address;
+    this.home = home;
+    this.config = config;
+    this.#script = script;
+    this.#args = args;
+  }
+
+  /** How it ended without being told to; undefined if it did not. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** Starts it, unless it runs. */
+  async start(): Promise<void> {
+    if (this.#life) return;
+    await this.#live(this.#script, this.#args, false);
+  }
+
+  /**
+   * Starts it as one that dies at each of its durable steps in turn, and is started again each time.
+   *
+   * @param steps File that gets the steps it died at, a line each.
+   */
+  async startDying(role: "compute" | "requester", steps: string): Promise<void> {
+    if (this.#life) throw new Error(`${this.name} runs already`);
+    await this.#live(dyingAgent, [role, this.config, steps], true);
+  }
+
+  /** `kill -9`, and waits until it is gone. */
+  async kill(): Promise<void> {
+    const life = this.#life;
+    this.#life = undefined;
+    if (!life) return;
+    const child = await life;
+    process.kill(child.pid, "SIGKILL");
+    await child.ended;
+  }
+
+  /** Asks it to end and waits until it has. */
+  async stop(): Promise<void> {
+    const life = this.#life;
+    this.#life = undefined;
+    if (!life) return;
+    const child = await life;
+    await child.stop(GRACE);
+    const how = await child.ended;
+    if (how !== 0) throw new Error(`${this.name} was asked to end and ended with ${how}`);
+  }
+
+  /** How a compute node treats the tasks it begins from now on. */
+  act(act: Act): Promise<void> {
+    return setAct(this.home, act);
+  }
+
+  async #live(script: string, args: readonly string[], mayDie: boolean): Promise<void> {
+    this.#failure = undefined;
+    const log = join(this.home, "agent.log");
+    const life = startChild(this.name, script, args, log);
+    this.#life = life;
+    const child = await life;
+    void child.ended.then(async (how) => {
+      // Somebody told it to.
+      if (this.#life !== life) return;
+      if (mayDie && how === "SIGKILL") return this.#live(script, args, mayDie);
+      this.#life = undefined;
+      const text = await readFile(log, "utf8").catch(() => "");
+      this.#failure = `${this.name} ended (${how}):\n${text.trim().split("\n").slice(-3).join("\n")}`;
+    });
+  }
+}

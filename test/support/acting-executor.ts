@@ -1,0 +1,37 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { ComputeConfig } from "../../agents/config.ts";
+import { dishonestExecutor, type Dishonesty } from "../../agents/devnet/dishonest-executor.ts";
+import type { Executor } from "../../agents/executor/executor.ts";
+import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
+
+/** How a node treats the next task it begins. `waiting` holds it until the act changes. */
+export type Act = "honest" | "waiting" | Dishonesty;
+
+const actFile = (home: string): string => join(home, "act");
+
+/** Has the node of that home do so with every task it begins from now on. */
+export async function setAct(home: string, act: Act): Promise<void> {
+  const temporary = `${actFile(home)}.new`;
+  await writeFile(temporary, act);
+  await rename(temporary, actFile(home));
+}
+
+/** The executor of a node that was told with {@link setAct} how to act; without that it is honest. */
+export function actingExecutor({ home, workers }: Pick<ComputeConfig, "home" | "workers">): Executor {
+  const honest = new WasmExecutor({ workers });
+  return {
+    runtime: honest.runtime,
+    check: (program, options) => honest.check(program, options),
+    close: () => honest.close(),
+    run: async (task, options) => {
+      for (;;) {
+        const act = (await readFile(actFile(home), "utf8").catch(() => "honest")) as Act;
+        if (act === "honest") return honest.run(task, options);
+        if (act !== "waiting") return dishonestExecutor(honest, { kind: act, seed: home }).run(task, options);
+        await delay(50, undefined, { signal: options?.signal });
+      }
+    },
+  };
+}

@@ -1,0 +1,86 @@
+// Runs an agent that dies, as if by `kill -9`, right after each durable step that it has not died at before: writes to
+// its journal, renamed files of its home, and transactions that the node took. Which steps it died at is in a file, so
+// that the next life gets one step further. The agent is the product's, as the command line starts it; what is wrapped
+// are the places where it writes.
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { relative } from "node:path";
+import { HttpRpc } from "../../agents/chain/rpc.ts";
+import { runCommand } from "../../agents/cli/run-command.ts";
+import { runComputeAgent } from "../../agents/compute/agent.ts";
+import { readComputeConfig, readRequesterConfig } from "../../agents/config.ts";
+import { IntentTable, type Intent } from "../../agents/journal/intent-table.ts";
+import { Journal } from "../../agents/journal/journal.ts";
+import { createLogger } from "../../agents/logger.ts";
+import { runRequesterAgent } from "../../agents/requester/agent.ts";
+import type { Job } from "../../agents/requester/jobs.ts";
+import { actingExecutor } from "./acting-executor.ts";
+
+const [role, configFile, stepsFile] = process.argv.slice(2) as ["compute" | "requester", string, string];
+const config = role === "compute" ? await readComputeConfig(configFile) : await readRequesterConfig(configFile);
+
+const met = new Set(existsSync(stepsFile) ? readFileSync(stepsFile, "utf8").split("\n") : []);
+
+function reach(step: string): void {
+  if (met.has(step)) return;
+  appendFileSync(stepsFile, `${step}\n`);
+  process.kill(process.pid, "SIGKILL");
+}
+
+const putNote = Journal.prototype.put;
+Journal.prototype.put = function (kind, id, value) {
+  putNote.call(this, kind, id, value);
+  reach(kind === "job" ? jobStep(value as Job) : `note ${kind} ${id}`);
+};
+
+/** A job's note is written over and over: the step is how far it is. */
+function jobStep({ attempts, done, finished }: Job): string {
+  const posted = attempts.filter((attempt) => attempt.posted).length;
+  return `note job planned ${attempts.length} posted ${posted} done ${done.length}${finished ? " finished" : ""}`;
+}
+
+const keys = new Map<string, string>();
+
+function learn(intent: Intent | undefined): void {
+  for (const { raw } of intent?.attempts ?? []) keys.set(raw, intent?.key ?? "");
+}
+
+const { put, get, open } = IntentTable.prototype;
+IntentTable.prototype.put = function (intent) {
+  put.call(this, intent);
+  learn(intent);
+  reach(`${intent.status} ${intent.key}`);
+};
+IntentTable.prototype.get = function (account, key) {
+  const intent = get.call(this, account, key);
+  learn(intent);
+  return intent;
+};
+IntentTable.prototype.open = function (account) {
+  const intents = open.call(this, account);
+  intents.forEach(learn);
+  return intents;
+};
+
+const request = HttpRpc.prototype.request;
+HttpRpc.prototype.request = async function (method, params, options) {
+  const answer = await request.call(this, method, params, options);
+  if (method === "eth_sendRawTransaction") reach(`broadcast ${keys.get(String(params?.[0]))}`);
+  return answer;
+};
+
+const { rename } = promises;
+promises.rename = async (from, to) => {
+  await rename(from, to);
+  const path = relative(config.home, String(to));
+  if (/^(taken|jobs|results)\b/.test(path)) reach(`rename ${path}`);
+};
+syncBuiltinESMExports();
+
+await runCommand({}, async ({ signal }) => {
+  const logger = createLogger({ agent: role, level: config.logLevel });
+  if ("class" in config) await runComputeAgent(config, { signal, logger, executor: actingExecutor(config) });
+  else await runRequesterAgent(config, { signal, logger });
+  return { json: { stopped: true } };
+});
