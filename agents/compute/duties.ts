@@ -1,4 +1,5 @@
 import { keccak256, toUtf8Bytes } from "ethers";
+import { MAX_TASKS } from "#sdk/commitment.ts";
 import { PRIMARY } from "#sdk/context.ts";
 import {
   canDrawAgain,
@@ -198,8 +199,11 @@ function claimOn(record: BatchRecord, facts: ComputeFacts, freeStake: bigint): {
     (one) => (one.status === "void" || (one.status === "claimed" && now > one.deadline)) && lock(one.count) <= freeStake,
   );
   if (abandoned) return { duty: { kind: "reclaim", batchId, assignment: abandoned.index }, stake: lock(abandoned.count) };
-  const { least, most } = sliceBounds(record);
-  if (most === 0 || lock(least) > freeStake) return undefined;
+  const bounds = sliceBounds(record);
+  const { least } = bounds;
+  // More than a commitment holds could never be submitted.
+  const most = Math.min(bounds.most, MAX_TASKS);
+  if (most === 0 || least > most || lock(least) > freeStake) return undefined;
   const affordable = lock(most) <= freeStake ? most : Number(freeStake / price);
   return { duty: { kind: "claim", batchId, count: affordable }, stake: lock(affordable) };
 }

@@ -131,6 +131,29 @@ class RequesterAgent {
       }
       await this.#report(ticket);
     }
+    await this.#tendOrphans(head);
+  }
+
+  /**
+   * Batches of this account that no job of this home knows: posted by an application with the same key, or by an agent
+   * that lost its home. Their seeds derive from the key, so they can still be revealed, judged and settled; their outputs
+   * are left to whoever posted them.
+   */
+  async #tendOrphans(head: Head): Promise<void> {
+    const mine = this.#agent.state.open.filter(({ terms }) => terms.requester === this.#agent.address);
+    if (mine.length === 0) return;
+    const known = new Set<string>();
+    for (const job of this.#agent.journal.list("job").values()) {
+      for (const { jobId, sequence } of (job as Job).attempts) known.add(`${jobId}:${sequence}`);
+    }
+    for (const record of mine) {
+      const { job, sequence, seedCommitment: committed } = record.batch;
+      if (known.has(`${job}:${sequence}`)) continue;
+      const derived = seedCommitment({ ...this.#agent.context, jobId: job, sequence }, this.#seedOf(job, sequence));
+      // A seed of somebody else's making cannot be revealed; the rest still can be done.
+      if (derived !== committed && !record.reveal) continue;
+      await this.#tend(record, head);
+    }
   }
 
   async #takeTickets(): Promise<void> {
@@ -159,12 +182,14 @@ class RequesterAgent {
     }
     const record = this.#recordOf(attempt);
     if (!record) return;
-    this.#inspect(record);
     this.#plant(job, attempt, record);
-    if (record.closed) {
-      if (record.closed.block <= head.finalNumber) this.#collect(job, attempt, record);
-      return;
-    }
+    if (!record.closed) await this.#tend(record, head);
+    else if (record.closed.block <= head.finalNumber) this.#collect(job, attempt, record);
+  }
+
+  /** Reads what was submitted for a batch, and does what is due on chain. */
+  async #tend(record: BatchRecord, head: Head): Promise<void> {
+    this.#inspect(record);
     const { state, deployment } = this.#agent;
     const numbers = record.assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock));
     if (record.seal) numbers.push(record.seal.entropyBlock);

@@ -69,8 +69,8 @@ export interface EventArguments {
   Judged: { id: string };
   /** The requester was silent: the fixed part of its bond is burned. */
   BondBurned: { id: string; amount: bigint };
-  /** An assignment ended. `paid` went to its members; `accused` is who was slashed, or the zero address. */
-  Settled: AssignmentRef & { outcome: Outcome; paid: bigint; accused: string; penalty: bigint };
+  /** An assignment ended. `paid` went to its members; `accused` has a bit for each that was slashed: 0 the primary, i+1 the i-th answer. */
+  Settled: AssignmentRef & { outcome: Outcome; paid: bigint; accused: bigint; penalty: bigint };
   /** Nothing of the batch is open; what was left went back to the requester. */
   BatchClosed: { id: string };
 

@@ -24,7 +24,7 @@ A configuration:
   rpc: [http://127.0.0.1:8545]
   deployment: ./surety.json
   key: { file: ./node.key }
-  storage: { kind: embedded, gateways: [http://127.0.0.1:8080] }
+  storage: { kind: embedded, gateways: [http://127.0.0.1:8080], publishTo: http://127.0.0.1:8080, token: … }
   class: "0x…"
   stake: 1000
   minPrice: 0.01`,
