@@ -104,7 +104,11 @@ const tokens = z
   .refine((amount) => isAmount(amount), { error: "expected an amount of tokens in decimals, such as 250.5" });
 
 const key = z.union(
-  [z.strictObject({ env: text }), z.strictObject({ file: text }), z.strictObject({ hex: text.refine(isKey, { error: "not a key" }) })],
+  [
+    z.strictObject({ env: text }),
+    z.strictObject({ file: text }),
+    z.strictObject({ hex: text.refine(isKey, { error: "not a key" }) }),
+  ],
   // Nothing of the value is shown: it may be the key.
   { error: "expected one of env (a variable), file (a path) and hex (32 bytes, 0x…)" },
 );
@@ -168,7 +172,9 @@ export async function readComputeConfig(path: string): Promise<ComputeConfig> {
 export async function readRequesterConfig(path: string): Promise<RequesterConfig> {
   const folder = dirname(resolve(path));
   const config = withPaths(check(requesterConfigSchema, await readConfigFile(path), path), folder);
-  return config.resultsFolder === undefined ? config : { ...config, resultsFolder: resolve(folder, config.resultsFolder) };
+  return config.resultsFolder === undefined
+    ? config
+    : { ...config, resultsFolder: resolve(folder, config.resultsFolder) };
 }
 
 /**
@@ -192,7 +198,8 @@ export function checkRequesterConfig(value: unknown): RequesterConfig {
  * @throws SuretyError `KEY_UNREADABLE` (exit 2) if it is not there or no key; its message never shows the value.
  */
 export async function readKey(source: KeySource, environment: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const place = "env" in source ? `the variable ${source.env}` : "file" in source ? `the file ${source.file}` : "the configuration";
+  const place =
+    "env" in source ? `the variable ${source.env}` : "file" in source ? `the file ${source.file}` : "the configuration";
   let value: string | undefined;
   let cause: unknown;
   if ("env" in source) value = environment[source.env];

@@ -49,7 +49,9 @@ function wantedScript(given) {
  * it installs.
  */
 function cleanEnvironment() {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name) && name !== "INIT_CWD"));
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name) && name !== "INIT_CWD"),
+  );
 }
 
 /** Type stripping without a flag came with 22.18; 23 was never a long-term one. */
@@ -73,10 +75,19 @@ function rememberedNode() {
 function fetchNode() {
   say(`Node ${process.versions.node} is too old: fetching Node ${wantedNode} through npx`);
   const print = `node -p "process.execPath"`;
-  const found = spawnSync("npx", ["-y", "-p", `node@${wantedNode}`, "-c", print], { encoding: "utf8", cwd: root, env, ...shell() });
+  const found = spawnSync("npx", ["-y", "-p", `node@${wantedNode}`, "-c", print], {
+    encoding: "utf8",
+    cwd: root,
+    env,
+    ...shell(),
+  });
   const path = found.stdout?.trim().split("\n").at(-1);
   if (found.status !== 0 || !path || !existsSync(path)) {
-    fail("NODE_UNAVAILABLE", `Node ${wantedNode} could not be fetched: ${(found.stderr || String(found.error ?? "")).trim()}`, "Install Node 22.18, 24 or newer, or see that npm reaches its registry.");
+    fail(
+      "NODE_UNAVAILABLE",
+      `Node ${wantedNode} could not be fetched: ${(found.stderr || String(found.error ?? "")).trim()}`,
+      "Install Node 22.18, 24 or newer, or see that npm reaches its registry.",
+    );
   }
   return path;
 }
@@ -88,7 +99,12 @@ function installDependencies() {
   if (!isInstalled(JSON.parse(lock.toString("utf8")))) {
     say("installing the dependencies (npm ci)");
     // Under the fitting Node: an older one leaves out packages that need a newer, without a word.
-    step("npm", ["ci", "--no-audit", "--no-fund"], "DEPENDENCIES_FAILED", "See that npm reaches its registry, and try again.");
+    step(
+      "npm",
+      ["ci", "--no-audit", "--no-fund"],
+      "DEPENDENCIES_FAILED",
+      "See that npm reaches its registry, and try again.",
+    );
   }
   writeStamp("dependencies", hash);
 }
@@ -109,7 +125,10 @@ function isInstalled(lock) {
 
 /** Whether a package is for another kind of machine. */
 function isForeign({ os, cpu, libc }) {
-  const excludes = (list, actual) => Array.isArray(list) && !list.includes(actual) && !list.some((each) => each.startsWith("!") && each !== `!${actual}`);
+  const excludes = (list, actual) =>
+    Array.isArray(list) &&
+    !list.includes(actual) &&
+    !list.some((each) => each.startsWith("!") && each !== `!${actual}`);
   const glibc = process.platform === "linux" && process.report?.getReport().header.glibcVersionRuntime !== undefined;
   return excludes(os, process.platform) || excludes(cpu, process.arch) || excludes(libc, glibc ? "glibc" : "musl");
 }
@@ -126,11 +145,20 @@ function compileContracts() {
 }
 
 function buildExamples() {
-  const hash = hashOf([...filesBelow("examples/coastline/assembly", () => true), "examples/coastline/build.ts", "examples/coastline/asconfig.json"]);
+  const hash = hashOf([
+    ...filesBelow("examples/coastline/assembly", () => true),
+    "examples/coastline/build.ts",
+    "examples/coastline/asconfig.json",
+  ]);
   if (readStamp("coastline") === hash && existsSync(join(root, "examples/coastline/build/coastline.wasm"))) return;
   say("building the example programs");
   const builder = join(root, "examples/coastline/build.ts");
-  step(fittingNode(), ["--disable-warning=ExperimentalWarning", builder], "EXAMPLES_FAILED", "Read the compiler's messages above.");
+  step(
+    fittingNode(),
+    ["--disable-warning=ExperimentalWarning", builder],
+    "EXAMPLES_FAILED",
+    "Read the compiler's messages above.",
+  );
   writeStamp("coastline", hash);
 }
 
@@ -141,7 +169,9 @@ function run(path, rest) {
   // Ctrl-C reaches the whole group; what is sent to this process alone is passed on.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.once("error", (error) => fail("START_FAILED", `${path} cannot be started: ${error.message}`, "Check the installation of Node."));
+  child.once("error", (error) =>
+    fail("START_FAILED", `${path} cannot be started: ${error.message}`, "Check the installation of Node."),
+  );
   child.once("exit", (code, signal) => {
     process.exitCode = code ?? 128 + (constants.signals[signal] ?? 1);
     if (child.connected) child.disconnect();
@@ -151,8 +181,15 @@ function run(path, rest) {
 /** One step of the set-up; its output goes to standard error, since standard output is the script's. */
 function step(command, given, code, fix) {
   const path = [dirname(fittingNode()), env.PATH ?? env.Path ?? ""].join(delimiter);
-  const options = { cwd: root, env: { ...env, PATH: path, HARDHAT_DISABLE_TELEMETRY_PROMPT: "true", HARDHAT_DISABLE_TELEMETRY: "true" } };
-  const { status, error } = spawnSync(command, given, { ...options, stdio: ["ignore", 2, 2], ...(command === "npm" ? shell() : {}) });
+  const options = {
+    cwd: root,
+    env: { ...env, PATH: path, HARDHAT_DISABLE_TELEMETRY_PROMPT: "true", HARDHAT_DISABLE_TELEMETRY: "true" },
+  };
+  const { status, error } = spawnSync(command, given, {
+    ...options,
+    stdio: ["ignore", 2, 2],
+    ...(command === "npm" ? shell() : {}),
+  });
   if (status !== 0) fail(code, `${command} ${given.join(" ")} failed${error ? `: ${error.message}` : ""}`, fix);
 }
 

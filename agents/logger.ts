@@ -52,7 +52,9 @@ function plainError(error: unknown): unknown {
   return {
     code,
     message: error.message,
-    details: details && JSON.parse(JSON.stringify(details, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value))),
+    details:
+      details &&
+      JSON.parse(JSON.stringify(details, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value))),
     stack: error.stack,
     cause: error.cause === undefined ? undefined : plainError(error.cause),
   };

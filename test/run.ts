@@ -54,13 +54,21 @@ const suites: Suite[] = [
 
 function mocha(name: string, about: string, timeout = 60_000): Suite {
   const files = `test/${name}/*.test.ts`;
-  return { name, about, command: [bin("mocha/bin/mocha.js"), "--timeout", String(timeout), files], files, totals: mochaTotals };
+  return {
+    name,
+    about,
+    command: [bin("mocha/bin/mocha.js"), "--timeout", String(timeout), files],
+    files,
+    totals: mochaTotals,
+  };
 }
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
-  console.error(`error SUITE_UNKNOWN: there is no suite ${unknown.join(", ")}\nfix: Take some of ${suites.map(({ name }) => name).join(", ")}.`);
+  console.error(
+    `error SUITE_UNKNOWN: there is no suite ${unknown.join(", ")}\nfix: Take some of ${suites.map(({ name }) => name).join(", ")}.`,
+  );
   process.exit(2);
 }
 
@@ -74,7 +82,8 @@ for (const suite of suites) {
 }
 
 console.log("");
-for (const { name, counts, seconds } of rows) console.log(`${name.padEnd(10)} ${summary(counts)} (${seconds.toFixed(0)} s)`);
+for (const { name, counts, seconds } of rows)
+  console.log(`${name.padEnd(10)} ${summary(counts)} (${seconds.toFixed(0)} s)`);
 const total = rows.reduce<Counts>(
   (sum, { counts }) => ({
     passed: sum.passed + counts.passed,
@@ -104,7 +113,6 @@ async function run({ command, totals }: Suite): Promise<Counts> {
   for await (const line of createInterface({ input: child.stdout })) {
     console.log(line);
     // Colours are off where output is not a terminal's, but a setting can force them.
-    // eslint-disable-next-line no-control-regex
     const plain = line.replaceAll(/\u001b\[[0-9;]*m/g, "");
     for (const [name, pattern] of Object.entries(totals) as [keyof Counts, RegExp][]) {
       const found = pattern.exec(plain);

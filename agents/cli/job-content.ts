@@ -45,7 +45,10 @@ export async function readModule(source: Source, storage: Storage, signal?: Abor
     }
     const [only, ...others] = await storage.get(source.cid, limits);
     if (only === undefined || others.length > 0) {
-      throw missing("MODULE_NOT_FOUND", `${source.cid} holds ${others.length + (only ? 1 : 0)} files: which is the module?`);
+      throw missing(
+        "MODULE_NOT_FOUND",
+        `${source.cid} holds ${others.length + (only ? 1 : 0)} files: which is the module?`,
+      );
     }
     return { bytes: only[1], name: basename(only[0]), stored: { cid: source.cid, path: only[0] } };
   } catch (cause) {
@@ -60,7 +63,11 @@ export async function readModule(source: Source, storage: Storage, signal?: Abor
  * @throws SuretyError `INPUT_NOT_FOUND` (exit 2) naming everything that is missing; `INPUT_INVALID` (exit 2) for what
  * cannot be stored
  */
-export async function findInputs(inputs: JobFile["inputs"], storage: Storage, signal?: AbortSignal): Promise<JobInput[]> {
+export async function findInputs(
+  inputs: JobFile["inputs"],
+  storage: Storage,
+  signal?: AbortSignal,
+): Promise<JobInput[]> {
   const sources = inputs.kind === "list" ? inputs.sources : await folderEntries(inputs.path);
   const found: JobInput[] = [];
   const problems: string[] = [];
@@ -81,11 +88,16 @@ export async function findInputs(inputs: JobFile["inputs"], storage: Storage, si
 
 async function folderEntries(folder: string): Promise<Source[]> {
   const names = await readdir(folder).catch((cause: unknown) => {
-    throw missing("INPUT_NOT_FOUND", `the folder of inputs ${folder} cannot be read: ${(cause as Error).message}`, cause);
+    throw missing(
+      "INPUT_NOT_FOUND",
+      `the folder of inputs ${folder} cannot be read: ${(cause as Error).message}`,
+      cause,
+    );
   });
   const { compare } = new Intl.Collator("en", { numeric: true });
   const visible = names.filter((name) => !name.startsWith(".")).sort((a, b) => compare(a, b) || (a < b ? -1 : 1));
-  if (visible.length === 0) throw missing("INPUT_NOT_FOUND", `the folder of inputs ${folder} is empty, expected one entry per task`);
+  if (visible.length === 0)
+    throw missing("INPUT_NOT_FOUND", `the folder of inputs ${folder} is empty, expected one entry per task`);
   return visible.map((name) => ({ kind: "path", path: join(folder, name) }));
 }
 
@@ -123,7 +135,11 @@ async function filesOf(folder: string): Promise<Map<string, string>> {
   return files;
 }
 
-async function storedInput(source: Source & { kind: "content" }, storage: Storage, signal?: AbortSignal): Promise<JobInput> {
+async function storedInput(
+  source: Source & { kind: "content" },
+  storage: Storage,
+  signal?: AbortSignal,
+): Promise<JobInput> {
   const limits = { maxBytes: MAX_INPUT_BYTES, maxFiles: MAX_INPUT_FILES, signal };
   try {
     if (source.path === undefined) {
@@ -142,7 +158,9 @@ async function storedInput(source: Source & { kind: "content" }, storage: Storag
 /** What storage does not have becomes a fault of the job; that storage does not answer stays what it is. */
 function notStored(code: string, what: string, source: Source & { kind: "content" }, cause: unknown): unknown {
   const known = cause instanceof SuretyError ? cause.code : "";
-  const isAbsent = ["CONTENT_NOT_FOUND", "CONTENT_PATH_NOT_FOUND", "CONTENT_INVALID", "CONTENT_TOO_LARGE"].includes(known);
+  const isAbsent = ["CONTENT_NOT_FOUND", "CONTENT_PATH_NOT_FOUND", "CONTENT_INVALID", "CONTENT_TOO_LARGE"].includes(
+    known,
+  );
   if (!isAbsent) return cause;
   const name = source.path === undefined ? source.cid : `${source.cid}/${source.path}`;
   return missing(code, `${what} ${name} cannot be had: ${(cause as Error).message}`, cause);

@@ -14,7 +14,9 @@ export function progressLine({ state, counts }: JobStatus): string {
 /** What became of a task whose program did not end well, or that nobody settled with a result; undefined otherwise. */
 export function taskFailure({ task, exit, outcome }: TaskStatus): string | undefined {
   if (exit === undefined) {
-    return outcome === "paid" || outcome === "forced" || outcome === "seat-slashed" ? undefined : `task ${task} has no result: ${outcome}`;
+    return outcome === "paid" || outcome === "forced" || outcome === "seat-slashed"
+      ? undefined
+      : `task ${task} has no result: ${outcome}`;
   }
   if ("limit" in exit) return `task ${task} stopped at its limit ${exit.limit}`;
   if ("trap" in exit) return `task ${task} trapped: ${exit.trap}`;
@@ -30,6 +32,14 @@ export function moneyLine({ money }: JobStatus): string {
 /** Rows with their columns aligned. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
-  for (const row of rows) for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n");
+  for (const row of rows)
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

@@ -123,7 +123,8 @@ function termsOf(offer: Offer, requester: string, encryptionKey: string, { param
   const verifierPrice = BigInt(offer.verifierPrice);
   const { rate, guess, quorum } = offer;
   const { challengeBond } = parameters;
-  const least = (): bigint => (offer.mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond }));
+  const least = (): bigint =>
+    offer.mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond });
   return {
     ...offer,
     requester,
@@ -145,10 +146,15 @@ function refused(refusal: Revert): SuretyError {
   if (errorName === "TermOutOfRange" && args.field !== undefined) {
     const field = Buffer.from(args.field.slice(2), "hex").toString("utf8").replace(/\0+$/, "");
     message = `the market takes no ${field} of ${actual}, expected ${least} to ${most}`;
-    if (field === "slashAmount") fix = "Lower the price or raise the rate: the slash that deters is more than nodes of the class put up.";
+    if (field === "slashAmount")
+      fix = "Lower the price or raise the rate: the slash that deters is more than nodes of the class put up.";
   } else if (errorName === "ClassTooSmall") {
     message = `the class has ${args.nodes} nodes, the job needs ${args.required}`;
     fix = "Wait until more nodes have joined, or take a smaller quorum.";
   }
-  return new SuretyError("TERMS_REFUSED", message, { details: { error: errorName, ...args }, fix, exit: ExitStatus.badInput });
+  return new SuretyError("TERMS_REFUSED", message, {
+    details: { error: errorName, ...args },
+    fix,
+    exit: ExitStatus.badInput,
+  });
 }

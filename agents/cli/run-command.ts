@@ -69,7 +69,6 @@ function errorLines(error: SuretyError): string {
   const lines = [`error ${error.code}: ${first}`, ...rest.map((line) => `  ${line}`)];
   if (error.fix) lines.push(`fix: ${error.fix}`);
   // What strangers' servers and files say may carry terminal escapes.
-  // eslint-disable-next-line no-control-regex
   return lines.join("\n").replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "?");
 }
 
@@ -87,7 +86,8 @@ function stopSignal(): { signal: AbortSignal; end: () => void } {
     if (controller.signal.aborted) process.exit(130);
     controller.abort(new DOMException("stopped", "AbortError"));
   };
-  const orphaned = (): void => controller.abort(new DOMException("the process that started this one ended", "AbortError"));
+  const orphaned = (): void =>
+    controller.abort(new DOMException("the process that started this one ended", "AbortError"));
   process.on("SIGINT", abort);
   process.on("SIGTERM", abort);
   process.once("disconnect", orphaned);

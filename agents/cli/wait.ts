@@ -21,7 +21,11 @@ const LOOK_EVERY = 20;
 export async function waitForJob(
   config: RequesterConfig,
   ticket: string,
-  { signal, onStatus, onOwnAgent }: { signal: AbortSignal; onStatus: (status: JobStatus) => void; onOwnAgent: () => void },
+  {
+    signal,
+    onStatus,
+    onOwnAgent,
+  }: { signal: AbortSignal; onStatus: (status: JobStatus) => void; onOwnAgent: () => void },
 ): Promise<JobStatus> {
   let last = "";
   let ownAgent: OwnAgent | undefined;

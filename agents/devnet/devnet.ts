@@ -134,7 +134,11 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     });
 
     onProgress("funding the accounts");
-    const provider = new JsonRpcProvider(chain.url, chain.chainId, { staticNetwork: true, pollingInterval: 250, cacheTimeout: -1 });
+    const provider = new JsonRpcProvider(chain.url, chain.chainId, {
+      staticNetwork: true,
+      pollingInterval: 250,
+      cacheTimeout: -1,
+    });
     cleanUp.add(() => provider.destroy());
     await fund(provider, deployer.privateKey, deployment.token.address, [
       [requester.wallet.address, REQUESTER_TOKENS],
@@ -179,7 +183,9 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const { address, privateKey } = requester.wallet;
     const requesterAccount = await writeAgent(join(home, "requester"), address, privateKey, common);
     const requesterArgs = ["requester", "--config", requesterAccount.config];
-    launches.set("requester", () => startChild("requester", mainScript, requesterArgs, join(requesterAccount.home, "agent.log")));
+    launches.set("requester", () =>
+      startChild("requester", mainScript, requesterArgs, join(requesterAccount.home, "agent.log")),
+    );
     await launch("requester");
 
     const file: DevnetFile = {
@@ -320,10 +326,14 @@ async function firstToEnd(children: readonly Child[], isStopping: () => boolean)
   const { child, how } = first;
   const log = await readFile(child.log, "utf8").catch(() => "");
   const last = log.trim().split("\n").slice(-3).join("\n");
-  throw new SuretyError("AGENT_ENDED", `${child.name} ended (${how}) without being asked to. Its last words:\n${last}`, {
-    details: { agent: child.name, how, log: child.log },
-    fix: `Read ${child.log}.`,
-  });
+  throw new SuretyError(
+    "AGENT_ENDED",
+    `${child.name} ended (${how}) without being asked to. Its last words:\n${last}`,
+    {
+      details: { agent: child.name, how, log: child.log },
+      fix: `Read ${child.log}.`,
+    },
+  );
 }
 
 async function allDrawable(
@@ -344,10 +354,14 @@ async function allDrawable(
     const missing = nodes.filter(({ address }) => !drawable.has(address));
     if (missing.length === 0) return;
     if (Date.now() > deadline) {
-      throw new SuretyError("DEVNET_START_TIMEOUT", `${missing.length} nodes have not joined within ${START_TIMEOUT / 1000} s`, {
-        details: { missing: missing.map(({ address }) => address).join(" ") },
-        fix: `Read agent.log in ${missing[0]?.home}.`,
-      });
+      throw new SuretyError(
+        "DEVNET_START_TIMEOUT",
+        `${missing.length} nodes have not joined within ${START_TIMEOUT / 1000} s`,
+        {
+          details: { missing: missing.map(({ address }) => address).join(" ") },
+          fix: `Read agent.log in ${missing[0]?.home}.`,
+        },
+      );
     }
     await sleep(300, undefined, { signal });
   }

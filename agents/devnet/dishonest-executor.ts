@@ -41,11 +41,11 @@ function falsified(outcome: TaskOutcome, chance: Buffer): TaskOutcome {
 }
 
 function withOtherByte(bytes: Uint8Array, chance: Buffer): Uint8Array {
-  if (bytes.length === 0) return Uint8Array.of(1 + (chance[8] ?? 0) % 255);
+  if (bytes.length === 0) return Uint8Array.of(1 + ((chance[8] ?? 0) % 255));
   const changed = Uint8Array.from(bytes);
   const place = chance.readUInt32BE(4) % bytes.length;
   // Never zero, so that the byte does change.
-  changed[place] = (changed[place] ?? 0) ^ (1 + (chance[8] ?? 0) % 255);
+  changed[place] = (changed[place] ?? 0) ^ (1 + ((chance[8] ?? 0) % 255));
   return changed;
 }
 
@@ -62,6 +62,7 @@ function invented(chance: Buffer): TaskOutcome {
 /** The same task draws the same, so that a node does not contradict itself after a restart. */
 function draw(task: TaskInput, seed: string): Buffer {
   const hash = createHash("sha256").update(seed).update("\0").update(task.program).update(String(task.index));
-  for (const path of [...task.input.keys()].sort()) hash.update(`\0${path}\0`).update(task.input.get(path) ?? new Uint8Array(0));
+  for (const path of [...task.input.keys()].sort())
+    hash.update(`\0${path}\0`).update(task.input.get(path) ?? new Uint8Array(0));
   return hash.digest();
 }

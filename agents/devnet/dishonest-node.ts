@@ -17,7 +17,11 @@ const program = new Command("dishonest-node")
       const honest = new WasmExecutor({ workers: config.workers });
       const executor = dishonestExecutor(honest, { kind: options.kind, seed: config.home, share: options.share });
       try {
-        await runComputeAgent(config, { signal, logger: createLogger({ agent: options.kind, level: config.logLevel }), executor });
+        await runComputeAgent(config, {
+          signal,
+          logger: createLogger({ agent: options.kind, level: config.logLevel }),
+          executor,
+        });
       } finally {
         await executor.close();
       }

@@ -9,7 +9,7 @@ export const deepestFolder = 64;
 
 const loneSurrogate = /\p{Surrogate}/u;
 
-// eslint-disable-next-line no-control-regex
+ 
 const namePattern = /^[^\u0000-\u001f\u007f/\\]+$/;
 
 function invalid(what: string, details: Record<string, string | number | bigint>): SuretyError {

@@ -18,7 +18,10 @@ import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 const ticketId = z.string().regex(/^[0-9]{13}-[0-9a-f]{8}$/);
 /** Base units as a decimal string. */
 const units = z.string().regex(/^\d{1,30}$/);
-const seconds = z.int().min(1).max(2 ** 32 - 1);
+const seconds = z
+  .int()
+  .min(1)
+  .max(2 ** 32 - 1);
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/);
 const ppm = z.int().min(0).max(1_000_000);
 
@@ -100,16 +103,7 @@ export interface JobTicket {
 
 /** How far a job is. */
 export type JobState =
-  | "queued"
-  | "posting"
-  | "posted"
-  | "computing"
-  | "sealed"
-  | "revealed"
-  | "checking"
-  | "judged"
-  | "settled"
-  | "failed";
+  "queued" | "posting" | "posted" | "computing" | "sealed" | "revealed" | "checking" | "judged" | "settled" | "failed";
 
 /** What came of one task. */
 export interface TaskStatus {
@@ -179,7 +173,9 @@ export async function putTicket(home: string, ticket: JobTicket): Promise<void> 
 /**
  * What waits in a home's inbox, oldest first. Files that are no tickets are reported in `flawed` and left.
  */
-export async function readTickets(home: string): Promise<{ tickets: JobTicket[]; flawed: { file: string; reason: string }[] }> {
+export async function readTickets(
+  home: string,
+): Promise<{ tickets: JobTicket[]; flawed: { file: string; reason: string }[] }> {
   const tickets: JobTicket[] = [];
   const flawed: { file: string; reason: string }[] = [];
   for (const name of await jsonFiles(join(home, "inbox"))) {
@@ -237,7 +233,8 @@ export async function readStatus(home: string, ticket: string): Promise<JobStatu
 /** Every job of a home, oldest first. */
 export async function listStatuses(home: string): Promise<JobStatus[]> {
   const names = new Set<string>();
-  for (const folder of ["jobs", "inbox", "taken"]) for (const name of await jsonFiles(join(home, folder))) names.add(name);
+  for (const folder of ["jobs", "inbox", "taken"])
+    for (const name of await jsonFiles(join(home, folder))) names.add(name);
   const statuses: JobStatus[] = [];
   for (const name of [...names].sort()) {
     const ticket = name.slice(0, -".json".length);

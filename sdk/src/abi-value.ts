@@ -1,4 +1,4 @@
-import { ParamType, Result } from "ethers";
+import type { ParamType, Result } from "ethers";
 
 import { MODES, OUTCOMES, RUNTIMES, VERDICTS } from "./terms.ts";
 

@@ -1,7 +1,7 @@
 import { CarWriter } from "@ipld/car/writer";
 import { asyncIterableReader, readBlockHead, readHeader } from "@ipld/car/decoder";
 import * as dagPb from "@ipld/dag-pb";
-import { CID } from "multiformats/cid";
+import type { CID } from "multiformats/cid";
 import * as raw from "multiformats/codecs/raw";
 import { sha256 } from "multiformats/hashes/sha2";
 import { StorageError } from "./storage.ts";

@@ -295,6 +295,9 @@ export class MarketState {
         assignment.outcome = { outcome, paid, penalty, block };
         return;
       }
+      case "Claimed":
+        // What made it.
+        return;
     }
   }
 }

@@ -44,7 +44,15 @@ describe("surety devnet", function () {
 
   async function submit(job: object): Promise<Ended> {
     await writeFile(join(folder, "job.json"), JSON.stringify({ prices: { task: 0.5 }, windows: WINDOWS, ...job }));
-    return surety(["submit", join(folder, "job.json"), "--devnet", join(home, "devnet.json"), "--out", join(folder, "out"), "--json"]);
+    return surety([
+      "submit",
+      join(folder, "job.json"),
+      "--devnet",
+      join(home, "devnet.json"),
+      "--out",
+      join(folder, "out"),
+      "--json",
+    ]);
   }
 
   const pids = (): number[] => [file.pids.devnet, file.pids.requester, ...file.pids.nodes];
@@ -70,19 +78,32 @@ describe("surety devnet", function () {
   });
 
   it("runs a job to its end and writes the outputs", async () => {
-    const done = await submit({ module: "./empty.wasm", inputs: ["./empty.wasm", "./job.json"], mode: "replicated", maxShare: "50%" });
+    const done = await submit({
+      module: "./empty.wasm",
+      inputs: ["./empty.wasm", "./job.json"],
+      mode: "replicated",
+      maxShare: "50%",
+    });
     expect(done.exit, done.stderr).to.equal(0);
     const { state, counts, results } = lastJson(done) as { state: string; counts: object; results: object[] };
     expect(state).to.equal("settled");
     expect(counts).to.include({ tasks: 2, claimed: 2, submitted: 2, sampled: 2, accused: 0, settled: 2 });
     expect(results).to.have.lengthOf(2);
-    for (const task of ["0", "1"]) expect(await readFile(join(folder, "out", task, "exit"), "utf8")).to.equal('{"code":0}');
+    for (const task of ["0", "1"])
+      expect(await readFile(join(folder, "out", task, "exit"), "utf8")).to.equal('{"code":0}');
   });
 
   it("names the limit that stopped a task, and exits with 1", async () => {
     const [node] = file.keys.nodes;
     const nodes = { allow: [node?.address] };
-    const done = await submit({ module: "./endless.wasm", inputs: ["./job.json"], limits: { fuel: "1M" }, mode: "trusted", nodes, maxShare: "100%" });
+    const done = await submit({
+      module: "./endless.wasm",
+      inputs: ["./job.json"],
+      limits: { fuel: "1M" },
+      mode: "trusted",
+      nodes,
+      maxShare: "100%",
+    });
     expect(done.exit, done.stderr).to.equal(1);
     expect(lastJson(done).failures).to.deep.equal(["task 0 stopped at its limit fuel"]);
   });

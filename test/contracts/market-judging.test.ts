@@ -1,6 +1,8 @@
 import { expect } from "chai";
 import { id as keccakOf } from "ethers";
 
+import type {
+  Life} from "./market-fixture.ts";
 import {
   at,
   deployMarket,
@@ -8,7 +10,6 @@ import {
   expectAfter,
   expectMoney,
   expectUntil,
-  Life,
   moneyOf,
   networkHelpers,
   NODE_STAKE,

@@ -12,7 +12,10 @@ export interface Ended {
 }
 
 /** `surety …` in a process of its own. */
-export function startSurety(args: readonly string[], { env = {}, cwd }: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): ChildProcess {
+export function startSurety(
+  args: readonly string[],
+  { env = {}, cwd }: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+): ChildProcess {
   return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
@@ -21,7 +24,10 @@ export function startSurety(args: readonly string[], { env = {}, cwd }: { env?: 
 }
 
 /** Runs `surety …` to its end. */
-export async function surety(args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): Promise<Ended> {
+export async function surety(
+  args: readonly string[],
+  options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+): Promise<Ended> {
   return end(startSurety(args, options));
 }
 

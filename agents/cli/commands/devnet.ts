@@ -20,7 +20,11 @@ export function addDevnetCommand(program: Command): void {
     .option("--nodes <count>", "compute nodes, the dishonest included", whole, 6)
     .option("--liars <count>", "nodes that falsify what they computed", whole, 0)
     .option("--lazy <count>", "nodes that compute nothing and invent results", whole, 0)
-    .option("--home <folder>", "folder for everything; what an earlier devnet left in it is deleted", DEFAULT_DEVNET_HOME)
+    .option(
+      "--home <folder>",
+      "folder for everything; what an earlier devnet left in it is deleted",
+      DEFAULT_DEVNET_HOME,
+    )
     .option("--port <port>", "port of the chain's JSON-RPC; 0 for any that is free", whole, 8545)
     .option("--json", "print one JSON object, the content of devnet.json, once it runs")
     .addHelpText(

@@ -34,7 +34,12 @@ Examples:
           await writeOutputs(config, ticket, outputs);
         }
         const results = status.results ?? [];
-        const rows = results.map((task) => [`task ${task.task}`, task.outcome, task.node ?? "", taskFailure(task) ?? task.output ?? ""]);
+        const rows = results.map((task) => [
+          `task ${task.task}`,
+          task.outcome,
+          task.node ?? "",
+          taskFailure(task) ?? task.output ?? "",
+        ]);
         const text = results.length === 0 ? `no results yet: ${status.state}` : `${table(rows)}\noutputs in ${outputs}`;
         return { json: { ticket, state: status.state, results, outputs }, text };
       }),

@@ -59,14 +59,18 @@ Examples:
       .addHelpText("after", `\nExample:\n  $ surety stake ${example} --config node.yaml`);
 
   sub("show", "Show stake, slots and money.", "show").action((options: Options) => run(options, show));
-  sub("add <amount>", "Put tokens at stake, from the account's own.", "add 500").action((amount: string, options: Options) =>
-    run(options, (account) => add(account, amount)),
+  sub("add <amount>", "Put tokens at stake, from the account's own.", "add 500").action(
+    (amount: string, options: Options) => run(options, (account) => add(account, amount)),
   );
   sub("remove <amount>", "Start taking stake out; it stays liable for the unbonding period.", "remove 500").action(
     (amount: string, options: Options) => run(options, (account) => remove(account, amount)),
   );
-  sub("withdraw", "Take out what is unbonded, and all available money.", "withdraw").action((options: Options) => run(options, withdraw));
-  sub("join", "Take a place in the pool of the configuration's class.", "join").action((options: Options) => run(options, join));
+  sub("withdraw", "Take out what is unbonded, and all available money.", "withdraw").action((options: Options) =>
+    run(options, withdraw),
+  );
+  sub("join", "Take a place in the pool of the configuration's class.", "join").action((options: Options) =>
+    run(options, join),
+  );
   sub("leave <slot>", "Leave a place in the pool.", "leave 3").action((slot: string, options: Options) =>
     run(options, (account) => leave(account, slot)),
   );
@@ -111,15 +115,30 @@ async function show(account: Account): Promise<CommandResult> {
     ["node", address],
     ["stake", format(node.stake)],
     ["  committed", `${format(node.committed)} to open work`],
-    ["  backing", `${format(node.backing)} of ${slots.length} slots: ${slots.map(({ slot }) => slot).join(", ") || "none"}`],
+    [
+      "  backing",
+      `${format(node.backing)} of ${slots.length} slots: ${slots.map(({ slot }) => slot).join(", ") || "none"}`,
+    ],
     ["  free", format(free > 0n ? free : 0n)],
-    ["unbonding", unbonding.amount === 0n ? "nothing" : `${format(unbonding.amount)} until ${new Date(unbonding.availableAt * 1000).toISOString()}`],
+    [
+      "unbonding",
+      unbonding.amount === 0n
+        ? "nothing"
+        : `${format(unbonding.amount)} until ${new Date(unbonding.availableAt * 1000).toISOString()}`,
+    ],
     ["earned", `${format(inMarket)} can be withdrawn`],
     ["unstaked", `${format(inRegistry)} can be withdrawn`],
     ["wallet", format(inWallet)],
   ];
   return {
-    json: { node: address, ...node, unbonding, slots, available: { market: inMarket, registry: inRegistry }, wallet: inWallet },
+    json: {
+      node: address,
+      ...node,
+      unbonding,
+      slots,
+      available: { market: inMarket, registry: inRegistry },
+      wallet: inWallet,
+    },
     text: rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join("\n"),
   };
 }
@@ -154,7 +173,10 @@ async function remove(account: Account, text: string): Promise<CommandResult> {
   const amount = parse(text);
   await send(account, [calls.unstake(registry, { market, amount })]);
   const days = (parameters.unbondingPeriod / 86_400).toFixed(1);
-  return { json: { removed: amount }, text: `${format(amount)} can be withdrawn in ${days} days; surety stake show says when` };
+  return {
+    json: { removed: amount },
+    text: `${format(amount)} can be withdrawn in ${days} days; surety stake show says when`,
+  };
 }
 
 async function withdraw(account: Account): Promise<CommandResult> {
@@ -192,7 +214,10 @@ async function join(account: Account): Promise<CommandResult> {
 async function leave(account: Account, text: string): Promise<CommandResult> {
   const { registry, market } = account.deployment;
   if (!/^\d{1,8}$/.test(text)) {
-    throw new SuretyError("USAGE", `"${text.slice(0, 20)}" is no slot`, { fix: "Take one that surety stake show lists.", exit: ExitStatus.badInput });
+    throw new SuretyError("USAGE", `"${text.slice(0, 20)}" is no slot`, {
+      fix: "Take one that surety stake show lists.",
+      exit: ExitStatus.badInput,
+    });
   }
   const slot = Number(text);
   await send(account, [calls.leavePool(registry, { market, class: account.config.class, slot })]);
@@ -200,17 +225,28 @@ async function leave(account: Account, text: string): Promise<CommandResult> {
 }
 
 /** The node's places in the pool of its configuration's class. */
-async function slotsOf({ rpc, deployment, config, address, signal }: Account): Promise<{ slot: number; serving: boolean }[]> {
+async function slotsOf({
+  rpc,
+  deployment,
+  config,
+  address,
+  signal,
+}: Account): Promise<{ slot: number; serving: boolean }[]> {
   const { registry, market } = deployment;
   const { slots } = await reads.classState(rpc, registry, market, config.class, { signal });
   const places = await Promise.all(
-    Array.from({ length: slots }, (_, slot) => reads.slotOf(rpc, registry, { market, class: config.class, slot }, { signal })),
+    Array.from({ length: slots }, (_, slot) =>
+      reads.slotOf(rpc, registry, { market, class: config.class, slot }, { signal }),
+    ),
   );
   return places.flatMap(({ node, leftAt }, slot) => (node === address ? [{ slot, serving: leftAt === FOREVER }] : []));
 }
 
 /** Sends calls one after the other, with the agent's journal and its lock: two senders of one key disturb each other. */
-async function send({ config, deployment, rpc, secret, signal }: Account, steps: readonly calls.ContractCall[]): Promise<void> {
+async function send(
+  { config, deployment, rpc, secret, signal }: Account,
+  steps: readonly calls.ContractCall[],
+): Promise<void> {
   const signer = new Wallet(secret);
   const { chainId, parameters } = deployment;
   const genesis = (await rpc.request("eth_getBlockByNumber", ["0x0", false], { signal })) as { hash?: string } | null;

@@ -404,6 +404,8 @@ class FunctionMeter {
     const found = operation(code);
     if (found === undefined) throw forbiddenFeature(featureOf(code), at);
     switch (found.immediate) {
+      case "none":
+        break;
       case "index":
         reader.u32();
         break;

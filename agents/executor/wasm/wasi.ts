@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { Fd, WASI, wasi } from "@bjorn3/browser_wasi_shim";
+import type { Fd} from "@bjorn3/browser_wasi_shim";
+import { WASI, wasi } from "@bjorn3/browser_wasi_shim";
 import type { TaskInput } from "../executor.ts";
 import {
   EmptyInput, Folder, inputFolder, LimitReached, OpenFolder, OutputBudget, OutputStream, longestPath, type FileSystem,
