@@ -410,7 +410,7 @@ describe("Sender", function () {
 });
 
 /** @returns its exit status, or the signal that ended it */
-async function sendingAgent(options: Record<string, string>): Promise<number | string> {
+async function sendingAgent(options: Record<string, unknown>): Promise<number | string> {
   const program = fileURLToPath(new URL("../support/sending-agent.ts", import.meta.url));
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, JSON.stringify(options)], {
     stdio: ["ignore", "ignore", "inherit"],

@@ -1,6 +1,5 @@
 import { getCreateAddress, Interface, toQuantity } from "ethers";
 import type { JsonRpc } from "#sdk/json-rpc.ts";
-// @ts-expect-error the compiler has no types
 import solc from "solc";
 
 const source = `
