@@ -13,7 +13,7 @@ describe("silent compute node", () => {
   afterEach(() => world.reset());
 
   it("is fined for its slice, which another finishes", async () => {
-    const [silent, diligent] = world.nodes as [(typeof world.nodes)[0], (typeof world.nodes)[0]];
+    const [silent, diligent] = world.nodes;
     const requester = await world.newRequester("requester");
     const books = await Books.open(world);
     await Promise.all([silent.act("waiting"), diligent.act("waiting")]);

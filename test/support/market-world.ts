@@ -56,6 +56,9 @@ export interface JobSettings {
   allow?: string[];
 }
 
+/** The eight of them, and more where a flow added some. */
+type Nodes = [ActingAgent, ActingAgent, ...ActingAgent[]];
+
 /** A requester: an agent, and somebody who submits jobs to it. */
 export class ActingRequester extends ActingAgent {
   readonly #world: MarketWorld;
@@ -129,7 +132,7 @@ export class MarketWorld {
   readonly market: LocalMarket;
   readonly witness: Witness;
   /** Node 1 first. */
-  readonly nodes: ActingAgent[] = [];
+  readonly nodes: Nodes = [] as unknown as Nodes;
   readonly #requesters: ActingRequester[] = [];
   readonly #names: Map<string, string>;
 
@@ -223,14 +226,14 @@ export class MarketWorld {
    *
    * @throws if an agent ended that was not told to, or it takes longer than anything may
    */
-  async until<T>(what: string, condition: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+  async until<T>(what: string, condition: () => T | undefined | false | 0 | Promise<T | undefined | false | 0>): Promise<T> {
     for (const deadline = Date.now() + PATIENCE; ; await delay(100)) {
       await this.witness.catchUp();
       const block = (await this.market.rpc.request("eth_getBlockByNumber", ["latest", false])) as Record<string, string>;
       this.height = Number(block.number);
       this.#now = Number(block.timestamp);
       const found = await condition();
-      if (found !== undefined && found !== false) return found;
+      if (found) return found;
       const failure = [...this.nodes, ...this.#requesters].find((agent) => agent.failure !== undefined)?.failure;
       if (failure !== undefined) throw new Error(`waiting for ${what}: ${failure}`);
       if (Date.now() > deadline) throw new Error(`${what} did not come; see the logs in ${this.market.folder}`);
