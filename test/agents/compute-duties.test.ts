@@ -53,6 +53,9 @@ describe("computeDuties", () => {
       expect(counts(999n)).to.deep.equal([9]);
       expect(counts(250n)).to.deep.equal([2]);
       expect(counts(249n)).to.deep.equal([]);
+      // The slash is more than the whole batch is worth, and just what there is.
+      const dear = posted({ terms: { slashAmount: 500n } });
+      expect(computeDutiesOf(dear, me, { freeStake: 500n })).to.deep.equal([{ kind: "claim", batchId: BATCH_ID, count: 6 }]);
       expect(counts(-5n)).to.deep.equal([]);
     });
 
@@ -111,6 +114,7 @@ describe("computeDuties", () => {
     it("what another left undone only while the claim window lasts and its stake backs it", () => {
       const history = posted().claim(other, 6).until(CLAIM_BY).expire(0);
       expect(kinds(history, me)).to.deep.equal(["reclaim"]);
+      expect(kinds(history, me, { freeStake: 100n })).to.deep.equal(["reclaim"]);
       expect(kinds(history, me, { freeStake: 99n })).to.deep.equal([]);
       expect(kinds(history.wait(1), me)).to.deep.equal([]);
     });
@@ -204,6 +208,22 @@ describe("computeDuties", () => {
       expect(workers(history, { hashes: new Map() })).to.have.members(waiting);
     });
 
+    it("no seat of what is settled, though it never answered", () => {
+      const history = posted().claim(me, 3).submit(me, 0).claim(me, 3).submit(me, 1).wait(20).reveal();
+      history.answerFrom(0, 0, 0).wait(WINDOWS.check + 1);
+      const silent = history.drawn(0)[0]![1]!;
+      const here = (): ComputeDuty[] => ofKind(computeDutiesOf(history, silent), "work").filter(({ assignment }) => assignment === 0);
+      expect(here()).to.have.length(1);
+      history.settle(REQUESTER, [0]);
+      expect(here()).to.deep.equal([]);
+    });
+
+    it("no seat of an earlier round once those of a later one have filled the panel", () => {
+      const history = revealed().wait(WINDOWS.check + 1).redraw(other, 0).wait(20).answerFrom(0, 1, 0);
+      expect(workers(history)).to.have.length(2 + 3);
+      expect(workers(history.answerFrom(0, 1, 3))).to.deep.equal([]);
+    });
+
     it("its seat even when it is late, for what is late still counts", () => {
       const history = revealed().wait(WINDOWS.check);
       const [first, second] = history.drawn(0)[0]!;
@@ -246,7 +266,9 @@ describe("computeDuties", () => {
 
   describe("moves a batch on", () => {
     it("by nothing that it has no interest in", () => {
-      const history = posted().claim(other, 6).until(CLAIM_BY + 100);
+      const history = posted().claim(other, 6).until(CLAIM_BY);
+      expect(kinds(history, other)).to.deep.equal([]);
+      history.wait(1);
       expect(kinds(history, me)).to.deep.equal([]);
       expect(kinds(history, other)).to.deep.equal(["expire"]);
     });
