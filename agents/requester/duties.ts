@@ -96,6 +96,10 @@ function settleTrusted(record: BatchRecord): RequesterDuty[] {
 function beforeReveal(record: BatchRecord, facts: RequesterFacts): RequesterDuty[] {
   const { id: batchId, seal, captured, terms } = record;
   if (!seal || facts.block <= seal.entropyBlock) return [];
+  // Once the seed is public, whoever could replace the entropy block would choose the draw. Half of the window is enough
+  // to wait for that block to be final; to miss the deadline would be worse.
+  const final = seal.entropyBlock <= facts.finalBlock;
+  if (!final && facts.now <= seal.at + terms.windows.reveal / 2) return [];
   const blockHash = captured ?? facts.hashes.get(seal.entropyBlock);
   if (!blockHash) return [];
   const chosen = entropy(facts.seedOf(record), blockHash, batchId);

@@ -112,16 +112,30 @@ describe("requesterDuties", () => {
   });
 
   describe("before the reveal", () => {
-    it("waits until the entropy block has a block on it and its hash is known", () => {
+    it("waits until the entropy block is mined and its hash is known", () => {
       const history = sealed();
       const { entropyBlock } = history.record.seal!;
       history.until(entropyBlock * 2);
       expect(requesterDutiesOf(history)).to.deep.equal([]);
       // Told by a node that is ahead of the head the agent acts on.
       expect(requesterDutiesOf(history, undefined, { hashes: new Map([[entropyBlock, history.hashOf(entropyBlock)]]) })).to.deep.equal([]);
+      const final = { finalBlock: entropyBlock };
+      expect(requesterDutiesOf(history, undefined, final)).to.deep.equal([]);
       history.wait(2);
-      expect(requesterDutiesOf(history)).to.deep.equal([{ kind: "reveal", batchId }]);
-      expect(requesterDutiesOf(history, undefined, { hashes: new Map() })).to.deep.equal([]);
+      expect(requesterDutiesOf(history, undefined, final)).to.deep.equal([{ kind: "reveal", batchId }]);
+      expect(requesterDutiesOf(history, undefined, { ...final, hashes: new Map() })).to.deep.equal([]);
+    });
+
+    it("waits until the entropy block is final, but not past half of its window", () => {
+      const history = sealed();
+      const { entropyBlock, at } = history.record.seal!;
+      history.until(entropyBlock * 2 + 2);
+      const justNot = { finalBlock: entropyBlock - 1 };
+      expect(requesterDutiesOf(history, undefined, justNot)).to.deep.equal([]);
+      history.until(at + WINDOWS.reveal / 2);
+      expect(requesterDutiesOf(history, undefined, justNot)).to.deep.equal([]);
+      history.wait(1);
+      expect(requesterDutiesOf(history, undefined, justNot)).to.deep.equal([{ kind: "reveal", batchId }]);
     });
 
     it("goes by the stored hash where there is one", () => {
