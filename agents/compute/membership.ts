@@ -40,6 +40,12 @@ export async function takePart(agent: MarketAgent, config: ComputeConfig, logger
     });
   }
   const held = pool.slots.filter((slot) => slot?.node === address && slot.leftAt === FOREVER).length;
+  const underWay = agent.journal.intents.open(address).filter(({ key, status }) => key.startsWith(PREFIX) && status !== "mined");
+  if (underWay.length > 0) {
+    // Of an earlier life: what they will change is not to be seen yet, and would be asked for again.
+    for (const { key } of underWay) await agent.see(key);
+    return held > 0;
+  }
   const wanted = parseAmount(config.stake, token.decimals);
   const { stake } = await nodeState(rpc, registry, market, address);
   const steps: Call[] = [];
