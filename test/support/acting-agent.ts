@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startChild, type Child } from "../../agents/devnet/child.ts";
 import { setAct, type Act } from "./acting-executor.ts";
 
+/** How long an agent may take to end by itself, milliseconds. */
 const GRACE = 20_000;
 const dyingAgent = fileURLToPath(new URL("./dying-agent.ts", import.meta.url));
 
@@ -50,11 +52,16 @@ export class ActingAgent {
   /**
    * Starts it as one that dies at each of its durable steps in turn, and is started again each time.
    *
-   * @param steps File that gets the steps it died at, a line each.
+   * @returns tells at which steps it died, oldest first: what was done, and for what; ids are left out
    */
-  async startDying(role: "compute" | "requester", steps: string): Promise<void> {
+  async startDying(role: "compute" | "requester"): Promise<() => Promise<string[]>> {
     if (this.#life) throw new Error(`${this.name} runs already`);
-    await this.#live(dyingAgent, [role, this.config, steps], true);
+    const file = join(this.home, `steps-${randomUUID()}`);
+    await this.#live(dyingAgent, [role, this.config, file], true);
+    return async () => {
+      const text = await readFile(file, "utf8").catch(() => "");
+      return text.split("\n").filter(Boolean).map(withoutIds);
+    };
   }
 
   /** `kill -9`, and waits until it is gone. */
@@ -98,4 +105,9 @@ export class ActingAgent {
       this.#failure = `${this.name} ended (${how}):\n${text.trim().split("\n").slice(-3).join("\n")}`;
     });
   }
+}
+
+/** `final submit:0x1234…:0` becomes `final submit`, `rename jobs/1795214959623-d6765607.json` `rename jobs`. */
+function withoutIds(step: string): string {
+  return step.replace(/:.*/, "").replace(/ 0x\w+$/, "").replace(/\/\d{13}-[0-9a-f]{8}(\.json)?/, "");
 }

@@ -1,0 +1,96 @@
+import { expect } from "chai";
+import { nodeState } from "#sdk/reads.ts";
+import type { ActingAgent } from "../support/acting-agent.ts";
+import { Books } from "../support/books.ts";
+import { PRICE_OF_ONE, sharedWorld, type MarketWorld } from "../support/market-world.ts";
+import { expectOutputs } from "../support/outputs.ts";
+
+describe("compute node killed at each durable step and restarted", () => {
+  let world: MarketWorld;
+
+  before(async () => {
+    world = await sharedWorld();
+  });
+
+  afterEach(() => world.reset());
+
+  const transactionsOf = (node: ActingAgent): Promise<number> => world.market.transactionsOf(node.address);
+
+  it("claims, runs and submits once", async () => {
+    const [worker] = world.nodes;
+    await worker.stop();
+    const sentBefore = await transactionsOf(worker);
+    const requester = await world.newRequester("requester");
+    const books = await Books.open(world);
+    const steps = await worker.startDying("compute");
+    await requester.start();
+    const ticket = await requester.submit({ tasks: 2, price: PRICE_OF_ONE });
+    await world.until("the last step", async () => (await steps()).includes("final submit"));
+    const status = await requester.finished(ticket);
+    expect(status.state).to.equal("settled");
+    await expectOutputs(requester, ticket, 2);
+
+    const { finals, others } = partedSteps(await steps());
+    expect(others).to.deep.equal([
+      ...["planned claim", "signed claim", "broadcast claim", "mined claim"],
+      ...["note result", "note result", "note commitment"],
+      ...["planned submit", "signed submit", "sent submit", "mined submit"],
+    ]);
+    expect(finals).to.deep.equal(["final claim", "final submit"]);
+    const [record] = requester.batches;
+    expect(record?.assignments.map(({ node, count }) => ({ node, count }))).to.deep.equal([{ node: worker.address, count: 2 }]);
+    expect((await transactionsOf(worker)) - sentBefore, "transactions").to.equal(2);
+    await books.close();
+  });
+
+  it("answers once where it was drawn", async () => {
+    const [, ...verifiers] = world.nodes;
+    const requester = await world.newRequester("requester");
+    const books = await Books.open(world);
+    for (const verifier of verifiers) await verifier.act("waiting");
+    await requester.start();
+    const ticket = await requester.submit({ tasks: 2, price: PRICE_OF_ONE });
+    const record = await requester.posted();
+    await world.until("the draw", () => record.reveal);
+    const [[drawn] = []] = await world.drawn(record, record.assignments[0]!);
+    const verifier = world.nodeAt(drawn);
+    await verifier.kill();
+    await verifier.act("honest");
+    const sentBefore = await transactionsOf(verifier);
+    const steps = await verifier.startDying("compute");
+    await world.until("the last step", async () => (await steps()).includes("final answer"));
+    const status = await requester.finished(ticket);
+    expect(status.state).to.equal("settled");
+
+    expect(await steps()).to.deep.equal([
+      ...["note result", "note result", "note commitment"],
+      ...["planned answer", "signed answer", "broadcast answer", "mined answer", "final answer"],
+    ]);
+    expect(record.assignments[0]!.answers.map(({ node }) => node)).to.deep.equal([verifier.address]);
+    expect((await transactionsOf(verifier)) - sentBefore, "transactions").to.equal(1);
+    await books.close();
+  });
+
+  it("stakes once and takes one place in the pool", async () => {
+    const node = await world.addNode();
+    const steps = await node.startDying("compute");
+    await world.until("the last step", async () => (await steps()).filter((step) => step === "final membership").length === 4);
+    for (const step of ["planned", "signed", "mined"]) {
+      expect((await steps()).filter((each) => each === `${step} membership`)).to.have.lengthOf(4);
+    }
+    const { registry, market } = world.market.deployment;
+    expect(await nodeState(world.market.rpc, registry, market, node.address)).to.deep.equal({
+      stake: 2_000n * 10n ** 18n,
+      committed: 0n,
+      backing: 1_000n * 10n ** 18n,
+    });
+    expect(world.drawable().filter((address) => address === node.address)).to.have.lengthOf(1);
+    expect(await transactionsOf(node), "transactions").to.equal(4);
+  });
+});
+
+/** Final blocks come when they come. */
+function partedSteps(steps: readonly string[]): { finals: string[]; others: string[] } {
+  const finals = steps.filter((step) => step.startsWith("final "));
+  return { finals, others: steps.filter((step) => !finals.includes(step)) };
+}
