@@ -101,7 +101,7 @@ function installDependencies() {
     // Under the fitting Node: an older one leaves out packages that need a newer, without a word.
     step(
       "npm",
-      ["ci", "--no-audit", "--no-fund"],
+      ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
       "DEPENDENCIES_FAILED",
       "See that npm reaches its registry, and try again.",
     );
