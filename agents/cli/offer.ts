@@ -1,25 +1,20 @@
-import { computeAddress, hexlify } from "ethers";
+import { computeAddress } from "ethers";
 import { formatAmount } from "#sdk/amount.ts";
 import * as calls from "#sdk/calls.ts";
 import type { Deployment } from "#sdk/deployment.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
-import { minimumSlash, type JobFile } from "#sdk/job-spec.ts";
+import type { JobFile } from "#sdk/job-spec.ts";
 import { marketInterface, registryInterface, vaultInterface } from "#sdk/market-abi.ts";
 import { quote } from "#sdk/pricing.ts";
 import * as reads from "#sdk/reads.ts";
 import { encryptionKeyPair } from "#sdk/seed.ts";
-import type { Terms } from "#sdk/terms.ts";
 import { decodeRevert, describeRevert, revertData, type Revert } from "../chain/revert.ts";
 import type { HttpRpc } from "../chain/rpc.ts";
-import type { JobTicket } from "../requester/spool.ts";
+import { offeredTerms, type Offer } from "../requester/jobs.ts";
 
 /** Stands for what is stored only after all checks, and what the market does not look at. */
 const NOTHING_YET = `0x${"00".repeat(32)}`;
 const ANY_SEED = `0x${"01".repeat(32)}`;
-const NOBODY = `0x${"00".repeat(20)}`;
-
-/** What a job file asks of the market, before anything is stored. */
-export type Offer = Omit<JobTicket["terms"], "spec">;
 
 /** The offer that a job file makes; `slash` is left to be computed if the file leaves it. */
 export function offerOf(job: JobFile, classId: string): Offer {
@@ -63,7 +58,8 @@ export async function checkOffer(
 ): Promise<Funds> {
   const requester = computeAddress(secret);
   await checkClass(offer.class, { rpc, deployment, signal });
-  const terms = termsOf(offer, requester, hexlify(encryptionKeyPair(secret).publicKey), deployment);
+  const encryptionKey = encryptionKeyPair(secret).publicKey;
+  const terms = offeredTerms(offer, { requester, encryptionKey, parameters: deployment.parameters, spec: NOTHING_YET });
   const call = calls.post(deployment.market, { terms, count, manifest: NOTHING_YET, seedCommitment: ANY_SEED });
   const refusal = await simulate(rpc, { ...call, from: requester }, signal);
   // The agent deposits what is missing before it posts; whether it can is checked below.
@@ -116,25 +112,6 @@ async function simulate(
     if (data === undefined) throw error;
     return decodeRevert(data, [marketInterface, registryInterface, vaultInterface]);
   }
-}
-
-function termsOf(offer: Offer, requester: string, encryptionKey: string, { parameters }: Deployment): Terms {
-  const price = BigInt(offer.price);
-  const verifierPrice = BigInt(offer.verifierPrice);
-  const { rate, guess, quorum } = offer;
-  const { challengeBond } = parameters;
-  const least = (): bigint =>
-    offer.mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond });
-  return {
-    ...offer,
-    requester,
-    delegate: offer.delegate ?? NOBODY,
-    price,
-    verifierPrice,
-    slashAmount: offer.slashAmount === null ? least() : BigInt(offer.slashAmount),
-    spec: NOTHING_YET,
-    encryptionKey,
-  };
 }
 
 /** The market's reason, with what it means for a job file where that is not obvious. */

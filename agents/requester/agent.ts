@@ -2,7 +2,7 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { keccak256 } from "ethers";
 import { formatAmount } from "#sdk/amount.ts";
-import { BATCH_MANIFEST_FILE, buildBatchManifest, maxBatchManifestBytes, parseBatchManifest, taskIndex } from "#sdk/batch-manifest.ts";
+import { BATCH_MANIFEST_FILE, buildBatchManifest, taskIndex } from "#sdk/batch-manifest.ts";
 import * as calls from "#sdk/calls.ts";
 import type { ContractCall } from "#sdk/calls.ts";
 import { seedCommitment } from "#sdk/commitment.ts";

@@ -58,32 +58,53 @@ export function termsOf(
 ): Terms {
   const serving = new Set(pool.slots.flatMap((slot) => (slot?.leftAt === FOREVER ? [slot.node] : [])));
   const excluded = [...new Set([...wanted.excluded, ...distrusted])].filter((node) => serving.has(node));
-  const { guess, quorum, mode } = wanted;
-  const rate = again && mode === "sampled" ? PARTS_PER_MILLION : wanted.rate;
-  const price = BigInt(wanted.price);
-  const verifierPrice = BigInt(wanted.verifierPrice);
-  const least =
-    mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond: parameters.challengeBond });
+  const { quorum, mode } = wanted;
+  const offer: Offer = {
+    ...wanted,
+    rate: again && mode === "sampled" ? PARTS_PER_MILLION : wanted.rate,
+    allowed: mode === "trusted" ? wanted.allowed : [],
+    excluded: mode === "trusted" ? [] : excluded.slice(0, mostExcluded(serving.size, quorum)),
+  };
+  return offeredTerms(offer, { requester, encryptionKey, parameters, spec: contentIdToBytes32(wanted.spec) });
+}
+
+/** What a job file asks of the market, before anything is stored. */
+export type Offer = Omit<JobTicket["terms"], "spec">;
+
+/**
+ * An offer as the market takes it. Where it leaves the slash open, it is the least that the market allows.
+ *
+ * @param spec Content id of the job specification, 32 bytes, hexadecimal.
+ */
+export function offeredTerms(
+  offer: Offer,
+  { requester, encryptionKey, parameters, spec }: { requester: string; encryptionKey: Uint8Array; parameters: Parameters; spec: string },
+): Terms {
+  const { mode, adaptive, fullSlash, quorum, rate, guess, maxShare, minSlice, windows, allowed, excluded } = offer;
+  const price = BigInt(offer.price);
+  const verifierPrice = BigInt(offer.verifierPrice);
+  const { challengeBond } = parameters;
+  const least = (): bigint => (mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond }));
   return {
     requester,
-    delegate: wanted.delegate ?? ZERO_ADDRESS,
+    delegate: offer.delegate ?? ZERO_ADDRESS,
     mode,
-    adaptive: wanted.adaptive,
-    fullSlash: wanted.fullSlash,
+    adaptive,
+    fullSlash,
     quorum,
     rate,
     guess,
-    maxShare: wanted.maxShare,
-    minSlice: wanted.minSlice,
+    maxShare,
+    minSlice,
     price,
     verifierPrice,
-    slashAmount: wanted.slashAmount === null ? least : BigInt(wanted.slashAmount),
-    class: wanted.class,
-    spec: contentIdToBytes32(wanted.spec),
+    slashAmount: offer.slashAmount === null ? least() : BigInt(offer.slashAmount),
+    class: offer.class,
+    spec,
     encryptionKey: hexlify(encryptionKey),
-    windows: wanted.windows,
-    allowed: mode === "trusted" ? wanted.allowed : [],
-    excluded: mode === "trusted" ? [] : excluded.slice(0, mostExcluded(serving.size, quorum)),
+    windows,
+    allowed,
+    excluded,
   };
 }
 

@@ -481,7 +481,7 @@ export class MarketHistory {
     }
     this.#data.paid += paid;
     assignment.status = "settled";
-    this.emit("Settled", { id: BATCH_ID, assignment: index, outcome, paid, accused: ZeroAddress, penalty: 0n });
+    this.emit("Settled", { id: BATCH_ID, assignment: index, outcome, paid, accused: 0n, penalty: 0n });
   }
 
   #outcomeOf(sender: string, index: number, panel: PanelData | undefined): Outcome {

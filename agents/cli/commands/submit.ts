@@ -14,7 +14,8 @@ import { newTicketId, putTicket, type JobTicket } from "../../requester/spool.ts
 import { findInputs, readModule, type JobInput, type JobModule } from "../job-content.ts";
 import { jobReport, writeOutputs } from "../job-report.ts";
 import { progressLine } from "../job-text.ts";
-import { checkOffer, offerOf, type Offer } from "../offer.ts";
+import type { Offer } from "../../requester/jobs.ts";
+import { checkOffer, offerOf } from "../offer.ts";
 import { agentRuns, findRequester, withRequesterOptions, type RequesterChoice } from "../requester-home.ts";
 import { runCommand, type CommandContext, type CommandResult } from "../run-command.ts";
 import { failure, waitForJob } from "../wait.ts";
