@@ -15,10 +15,14 @@ const compiler = {
   },
 } as const;
 
+/** How often each fuzz test is run; more than the default by SURETY_FUZZ_RUNS. */
+const runs = Number(process.env["SURETY_FUZZ_RUNS"] ?? 256);
+
 export default defineConfig({
   plugins: [toolbox],
   solidity: { profiles: { default: compiler, production: compiler } },
   paths: { sources: "./contracts", tests: { solidity: "./contracts/test", mocha: "./test/contracts" }, ignition: "./deploy" },
+  test: { solidity: { fuzz: { runs }, invariant: { runs, depth: 40, failOnRevert: true } } },
   typechain: { outDir: "./sdk/src/types" },
   networks: {
     default: { type: "edr-simulated", chainType: "l1", hardfork: "prague" },
