@@ -120,7 +120,11 @@ class RequesterAgent {
       if (this.#signal.aborted) return;
       // Read again for each, since what goes on in the background writes it too.
       const job = this.#agent.journal.get("job", ticket) as Job;
-      if (job.finished) continue;
+      if (job.finished) {
+        // An earlier life may have ended before it could say so.
+        if (!this.#written.has(ticket)) await this.#report(ticket);
+        continue;
+      }
       try {
         await this.#advance(job, head);
       } catch (error) {
