@@ -21,7 +21,11 @@ const runs = Number(process.env["SURETY_FUZZ_RUNS"] ?? 256);
 export default defineConfig({
   plugins: [toolbox],
   solidity: { profiles: { default: compiler, production: compiler } },
-  paths: { sources: "./contracts", tests: { solidity: "./contracts/test", mocha: "./test/contracts" }, ignition: "./deploy" },
+  paths: {
+    sources: "./contracts",
+    tests: { solidity: "./contracts/test", mocha: "./test/contracts" },
+    ignition: "./deploy",
+  },
   test: { solidity: { fuzz: { runs }, invariant: { runs, depth: 40, failOnRevert: true } } },
   typechain: { outDir: "./sdk/src/types" },
   networks: {

@@ -7,7 +7,11 @@ import { minimumSlash } from "#sdk/job-spec.ts";
 import { leastUnbondingPeriod } from "#sdk/pricing.ts";
 
 /** Seconds up to 2^32-1, as the market keeps them. */
-const seconds = z.number().int().min(0).max(2 ** 32 - 1);
+const seconds = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 32 - 1);
 /** Base units; Ignition writes integers that JSON cannot hold as text that ends in `n`. */
 const amount = (bits: bigint) =>
   z
@@ -26,13 +30,20 @@ const fields = {
   challengeBond: amount(96n),
   minStake: amount(88n),
   activationDelay: seconds,
-  unbondingPeriod: z.number().int().min(1).max(2 ** 48 - 1),
+  unbondingPeriod: z
+    .number()
+    .int()
+    .min(1)
+    .max(2 ** 48 - 1),
   slotStake: amount(80n),
   priceFloor: amount(96n),
   fullSlash: z.boolean(),
   resources: z.string().regex(/^0x[0-9a-f]{64}$/, "expected 0x and 64 lower-case hexadecimal digits"),
 };
-const address = z.string().refine((text) => isAddress(text), "expected an address").transform((text) => getAddress(text));
+const address = z
+  .string()
+  .refine((text) => isAddress(text), "expected an address")
+  .transform((text) => getAddress(text));
 
 /** A parameter file: Ignition's own form, by the name of the module that takes it. */
 const fileSchema = z.union([
@@ -78,7 +89,9 @@ export interface DeployParameters {
  * ```
  */
 export async function readDeployParameters(name: string): Promise<DeployParameters> {
-  const file = name.endsWith(".json") ? name : new URL(`./parameters/${encodeURIComponent(name)}.json`, import.meta.url);
+  const file = name.endsWith(".json")
+    ? name
+    : new URL(`./parameters/${encodeURIComponent(name)}.json`, import.meta.url);
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -119,7 +132,14 @@ function checked(parameters: DeployParameters): DeployParameters {
   if (unbondingPeriod < longest) {
     throw invalid(`unbondingPeriod is ${unbondingPeriod} s, the longest dispute takes ${longest} s`);
   }
-  const least = minimumSlash({ price: priceFloor, verifierPrice: priceFloor, rate: 30_000, guess: 0, quorum: 3, challengeBond });
+  const least = minimumSlash({
+    price: priceFloor,
+    verifierPrice: priceFloor,
+    rate: 30_000,
+    guess: 0,
+    quorum: 3,
+    challengeBond,
+  });
   if (slotStake < least) {
     throw invalid(`slotStake is ${slotStake}, and even the cheapest job at 3 % needs a slash of ${least}`);
   }

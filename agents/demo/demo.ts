@@ -76,13 +76,24 @@ async function demo({ nodes, home, json }: DemoOptions, signal: AbortSignal): Pr
   let devnet: Devnet | undefined;
   const watching = new AbortController();
   try {
-    devnet = await startDevnet({ home: join(home, "devnet"), port: 0, nodes, liars: 1, lazy: 1, signal, onProgress: step });
+    devnet = await startDevnet({
+      home: join(home, "devnet"),
+      port: 0,
+      nodes,
+      liars: 1,
+      lazy: 1,
+      signal,
+      onProgress: step,
+    });
     const { file } = devnet;
     const deployment = await readDeployment(file.deployment);
     const names = new Map([
       [file.keys.deployer.address, "deployer"],
       [file.keys.requester.address, "requester"],
-      ...file.keys.nodes.map(({ address, kind }, index): [string, string] => [address, kind === "honest" ? `node ${index + 1}` : `node ${index + 1} (${kind})`]),
+      ...file.keys.nodes.map(({ address, kind }, index): [string, string] => [
+        address,
+        kind === "honest" ? `node ${index + 1}` : `node ${index + 1} (${kind})`,
+      ]),
     ]);
     const witness = new Witness(deployment, new HttpRpc({ urls: [file.rpc], chainId: file.chainId }), names, step);
     await witness.catchUp();
@@ -98,22 +109,29 @@ async function demo({ nodes, home, json }: DemoOptions, signal: AbortSignal): Pr
 
     say();
     step("assembling the map, and running the same program over all tiles in one process to compare");
-    const tiles = await Promise.all(tilesOf(DEMO_LAYOUT).map(({ index }) => readFile(join(outputs, String(index), "out", "tile.bin"))));
+    const tiles = await Promise.all(
+      tilesOf(DEMO_LAYOUT).map(({ index }) => readFile(join(outputs, String(index), "out", "tile.bin"))),
+    );
     const raster = assembleRaster(tiles, DEMO_LAYOUT);
     const picture = join(home, "coastline.png");
     await writeFile(picture, renderMap(raster, DEMO_LAYOUT));
     const plain = await plainDigest(signal);
     const sha256 = rasterDigest(raster);
     if (sha256 !== plain) {
-      throw new SuretyError("DEMO_RESULT_WRONG", `the market's map has sha256 ${sha256}, one process alone makes ${plain}`, {
-        fix: "A wrong result was paid for and not noticed: please report it.",
-      });
+      throw new SuretyError(
+        "DEMO_RESULT_WRONG",
+        `the market's map has sha256 ${sha256}, one process alone makes ${plain}`,
+        {
+          fix: "A wrong result was paid for and not noticed: please report it.",
+        },
+      );
     }
     const after = await witness.money();
     const summary = await summarise(witness, after, picture, sha256);
     tell(witness, { before, after, summary, decimals: deployment.token.decimals, say });
     step(`done; everything is in ${relative(process.cwd(), home)}`);
-    if (!summary.conserved) throw new SuretyError("DEMO_MONEY_WRONG", "tokens are missing or too many", { fix: "Please report it." });
+    if (!summary.conserved)
+      throw new SuretyError("DEMO_MONEY_WRONG", "tokens are missing or too many", { fix: "Please report it." });
     return summary;
   } finally {
     watching.abort();
@@ -123,15 +141,30 @@ async function demo({ nodes, home, json }: DemoOptions, signal: AbortSignal): Pr
 
 /** Submits the job as a person would, in a process of its own, and waits until it is settled. */
 async function submit(jobFile: string, devnetFile: string, outputs: string, signal: AbortSignal): Promise<void> {
-  const args = ["--disable-warning=ExperimentalWarning", mainScript, "submit", jobFile, "--devnet", devnetFile, "--wait", "--out", outputs, "--json"];
+  const args = [
+    "--disable-warning=ExperimentalWarning",
+    mainScript,
+    "submit",
+    jobFile,
+    "--devnet",
+    devnetFile,
+    "--wait",
+    "--out",
+    outputs,
+    "--json",
+  ];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], signal });
   let answer = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (answer += text));
   const status = await new Promise<number | null>((settle, fail) => child.once("error", fail).once("close", settle));
   if (status !== 0) {
-    throw new SuretyError("DEMO_JOB_FAILED", `surety submit ended with status ${status}: ${answer.trim().split("\n").at(-1) ?? ""}`, {
-      fix: "See the agents' logs (agent.log) in the demo's home.",
-    });
+    throw new SuretyError(
+      "DEMO_JOB_FAILED",
+      `surety submit ended with status ${status}: ${answer.trim().split("\n").at(-1) ?? ""}`,
+      {
+        fix: "See the agents' logs (agent.log) in the demo's home.",
+      },
+    );
   }
 }
 
@@ -157,7 +190,8 @@ async function summarise(witness: Witness, after: Money, picture: string, sha256
       sampled += count;
       checks += count * assignment.answers.length;
       paid += assignment.outcome?.paid ?? 0n;
-      if (assignment.outcome && ["paid", "forced", "seat-slashed"].includes(assignment.outcome.outcome)) settled += assignment.count;
+      if (assignment.outcome && ["paid", "forced", "seat-slashed"].includes(assignment.outcome.outcome))
+        settled += assignment.count;
       for (const { accused: node } of assignment.exceptions) if (node) accused.add(node);
     }
   }
@@ -179,10 +213,17 @@ async function summarise(witness: Witness, after: Money, picture: string, sha256
 /** The end of the show: who did what to whom, and where the money went. */
 function tell(
   witness: Witness,
-  { before, after, summary, decimals, say }: { before: Money; after: Money; summary: Summary; decimals: number; say: (line?: string) => void },
+  {
+    before,
+    after,
+    summary,
+    decimals,
+    say,
+  }: { before: Money; after: Money; summary: Summary; decimals: number; say: (line?: string) => void },
 ): void {
   const amount = (units: bigint): string => Number(formatAmount(units, decimals)).toFixed(2);
-  const signed = (units: bigint): string => (units < 0n ? `-${amount(-units)}` : units > 0n ? `+${amount(units)}` : "0");
+  const signed = (units: bigint): string =>
+    units < 0n ? `-${amount(-units)}` : units > 0n ? `+${amount(units)}` : "0";
   say();
   say("Who was checked, and by whom");
   for (const record of witness.state.batches.values()) {
@@ -191,7 +232,9 @@ function tell(
       const verifiers = assignment.answers.map(({ node }) => witness.name(node)).join(", ");
       const last = assignment.first + assignment.count - 1;
       const checked = count > 0 ? `${count} checked by ${verifiers}` : "unchecked";
-      say(`  ${witness.name(assignment.node).padEnd(16)} tasks ${`${assignment.first}-${last}`.padEnd(6)} ${checked}: ${assignment.outcome?.outcome ?? assignment.status}`);
+      say(
+        `  ${witness.name(assignment.node).padEnd(16)} tasks ${`${assignment.first}-${last}`.padEnd(6)} ${checked}: ${assignment.outcome?.outcome ?? assignment.status}`,
+      );
     }
   }
   say();
@@ -201,7 +244,9 @@ function tell(
     const sum = (one: typeof held | undefined): bigint => (one ? one.wallet + one.vault + one.stake : 0n);
     if (witness.name(address) === "deployer") continue;
     const change = sum(held) - sum(was);
-    say(`  ${witness.name(address).padEnd(16)} ${amount(sum(was)).padStart(15)} ${amount(sum(held)).padStart(16)} ${signed(change).padStart(16)} ${signed(held.stake - (was?.stake ?? 0n)).padStart(13)}`);
+    say(
+      `  ${witness.name(address).padEnd(16)} ${amount(sum(was)).padStart(15)} ${amount(sum(held)).padStart(16)} ${signed(change).padStart(16)} ${signed(held.stake - (was?.stake ?? 0n)).padStart(13)}`,
+    );
   }
   const burned = after.burned - before.burned;
   say(`  ${"burned".padEnd(16)} ${"".padStart(15)} ${"".padStart(16)} ${signed(burned).padStart(16)}`);
@@ -209,10 +254,14 @@ function tell(
   say();
   const accused = summary.accused.map((address) => witness.name(address)).join(" and ") || "nobody";
   say(`Tasks          ${summary.tasks}, all of them computed, paid for and equal to a run in one process`);
-  say(`Checked        ${summary.sampled} tasks; extra work ${(100 * summary.extraWork).toFixed(1)} % (the demo checks ${DEMO_RATE}, not the usual 3 %)`);
+  say(
+    `Checked        ${summary.sampled} tasks; extra work ${(100 * summary.extraWork).toFixed(1)} % (the demo checks ${DEMO_RATE}, not the usual 3 %)`,
+  );
   say(`Caught         ${accused}`);
   say(`Paid           ${amount(BigInt(summary.paid))} tokens to nodes`);
-  say(`Gas            ${summary.gasPerTask.toLocaleString("en")} a task, everybody's transactions counted; the more tasks in a batch, the less`);
+  say(
+    `Gas            ${summary.gasPerTask.toLocaleString("en")} a task, everybody's transactions counted; the more tasks in a batch, the less`,
+  );
   say(`sha256         ${summary.sha256}`);
   say(`Picture        ${relative(process.cwd(), summary.picture)}`);
   say();
@@ -236,7 +285,10 @@ async function main(): Promise<void> {
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
   try {
     if (!Number.isInteger(nodes) || nodes < 6 || nodes > 32) {
-      throw new SuretyError("DEMO_OPTIONS", `--nodes is ${values.nodes}, expected 6 to 32`, { fix: "Leave it out for 8.", exit: 2 });
+      throw new SuretyError("DEMO_OPTIONS", `--nodes is ${values.nodes}, expected 6 to 32`, {
+        fix: "Leave it out for 8.",
+        exit: 2,
+      });
     }
     const summary = await demo({ nodes, home: resolve(values.home), json: values.json }, stop.signal);
     if (values.json) process.stdout.write(`${toJson(summary)}\n`);

@@ -15,7 +15,17 @@ export const DEMO_RATE = "25%";
  * @param options.inputs Folder with one sub-folder a task.
  * @returns its path
  */
-export async function writeJobFile({ folder, module, inputs, nodes }: { folder: string; module: string; inputs: string; nodes: number }): Promise<string> {
+export async function writeJobFile({
+  folder,
+  module,
+  inputs,
+  nodes,
+}: {
+  folder: string;
+  module: string;
+  inputs: string;
+  nodes: number;
+}): Promise<string> {
   const path = join(folder, "job.yaml");
   const share = (100 / nodes).toFixed(2);
   await writeFile(

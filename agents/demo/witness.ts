@@ -10,7 +10,21 @@ import * as reads from "#sdk/reads.ts";
 import { stakeLockIdOf } from "#sdk/terms.ts";
 
 /** Steps of a batch's life, whose gas counts; deposits, stakes and registrations do not. */
-const LIFE = new Set(["BatchPosted", "Claimed", "Voided", "Submitted", "Sealed", "EntropyCaptured", "Revealed", "Answered", "RoundOpened", "Excepted", "Judged", "Settled", "BatchClosed"]);
+const LIFE = new Set([
+  "BatchPosted",
+  "Claimed",
+  "Voided",
+  "Submitted",
+  "Sealed",
+  "EntropyCaptured",
+  "Revealed",
+  "Answered",
+  "RoundOpened",
+  "Excepted",
+  "Judged",
+  "Settled",
+  "BatchClosed",
+]);
 
 /** What one account has, wherever it is. Base units. */
 export interface Holdings {
@@ -56,7 +70,13 @@ export class Witness {
     this.#names = names;
     this.#tell = tell;
     const { chainId, market, registry, vault, startBlock, parameters } = deployment;
-    const options = { chainId, addresses: [market, registry, vault], startBlock, finalDepth: parameters.finalDepth, pollMs: 300 };
+    const options = {
+      chainId,
+      addresses: [market, registry, vault],
+      startBlock,
+      finalDepth: parameters.finalDepth,
+      pollMs: 300,
+    };
     this.#follower = new Follower(options, { rpc, store: new MemoryEventStore() });
   }
 
@@ -93,7 +113,9 @@ export class Witness {
     let books = burned;
     for (const address of this.#names.keys()) {
       const wallet = await reads.balanceOf(rpc, token.address, address, at);
-      const free = (await reads.available(rpc, vault, market, address, at)) + (await reads.available(rpc, vault, registry, address, at));
+      const free =
+        (await reads.available(rpc, vault, market, address, at)) +
+        (await reads.available(rpc, vault, registry, address, at));
       const { amount: stake } = await reads.lockedUnder(rpc, vault, registry, stakeLockIdOf(market, address), at);
       accounts.set(address, { wallet, vault: free, stake });
       everywhere += wallet;
@@ -123,7 +145,8 @@ export class Witness {
   }
 
   #line(event: SuretyEvent): string | undefined {
-    const amount = (units: bigint): string => `${formatAmount(units, this.#deployment.token.decimals)} ${this.#deployment.token.symbol}`;
+    const amount = (units: bigint): string =>
+      `${formatAmount(units, this.#deployment.token.decimals)} ${this.#deployment.token.symbol}`;
     const who = (address: string): string => this.name(address);
     switch (event.name) {
       case "BatchPosted":

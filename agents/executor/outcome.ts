@@ -25,7 +25,8 @@ export function outputDirectory(result: TaskResult): Map<string, Uint8Array> {
     ["stderr", result.stderr],
     ["stdout", result.stdout],
   ]);
-  for (const [path, bytes] of [...result.files].sort(([a], [b]) => (a < b ? -1 : 1))) directory.set(`out/${path}`, bytes);
+  for (const [path, bytes] of [...result.files].sort(([a], [b]) => (a < b ? -1 : 1)))
+    directory.set(`out/${path}`, bytes);
   return directory;
 }
 
@@ -43,7 +44,8 @@ function parseExit(bytes: Uint8Array): TaskExit {
   if (name === "code" && Number.isInteger(content) && (content as number) >= 0 && (content as number) < 2 ** 32) {
     exit = { code: content as number };
   } else if (name === "limit" && limitNames.includes(content as LimitName)) exit = { limit: content as LimitName };
-  else if (name === "trap" && typeof content === "string" && /^[a-z][a-z-]{0,63}$/.test(content)) exit = { trap: content };
+  else if (name === "trap" && typeof content === "string" && /^[a-z][a-z-]{0,63}$/.test(content))
+    exit = { trap: content };
   // One spelling only: others would be the same result with another hash.
   if (exit === undefined || exitText(exit) !== text) throw invalid(`the file exit is not canonical`, "exit");
   return exit;

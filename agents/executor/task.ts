@@ -9,7 +9,6 @@ export const deepestFolder = 64;
 
 const loneSurrogate = /\p{Surrogate}/u;
 
- 
 const namePattern = /^[^\u0000-\u001f\u007f/\\]+$/;
 
 function invalid(what: string, details: Record<string, string | number | bigint>): SuretyError {
@@ -38,14 +37,18 @@ export function checkTask(task: TaskInput): void {
   }
   // The most that a timer holds.
   if (!(limits.seconds > 0 && limits.seconds <= 2_000_000)) {
-    throw invalid(`limits.seconds is ${limits.seconds}, expected more than 0 and at most 2000000`, { seconds: limits.seconds });
+    throw invalid(`limits.seconds is ${limits.seconds}, expected more than 0 and at most 2000000`, {
+      seconds: limits.seconds,
+    });
   }
   let bytes = 0;
   for (const arg of task.args) {
     bytes += Buffer.byteLength(arg) + 1;
-    if (arg.includes("\0") || loneSurrogate.test(arg)) throw invalid("an argument has a NUL or a lone surrogate in it", { arg });
+    if (arg.includes("\0") || loneSurrogate.test(arg))
+      throw invalid("an argument has a NUL or a lone surrogate in it", { arg });
   }
-  if (bytes > argumentBytes) throw invalid(`the arguments have ${bytes} bytes, at most ${argumentBytes} fit`, { bytes });
+  if (bytes > argumentBytes)
+    throw invalid(`the arguments have ${bytes} bytes, at most ${argumentBytes} fit`, { bytes });
 
   const folders = new Set<string>();
   for (const path of task.input.keys()) {
@@ -67,7 +70,8 @@ export function checkTask(task: TaskInput): void {
 export function isPermittedPath(path: string): boolean {
   const names = path.split("/");
   return (
-    !loneSurrogate.test(path) && names.length <= deepestFolder + 1 &&
+    !loneSurrogate.test(path) &&
+    names.length <= deepestFolder + 1 &&
     names.every((name) => namePattern.test(name) && name !== "." && name !== ".." && Buffer.byteLength(name) <= 255)
   );
 }

@@ -120,10 +120,12 @@ export class WasmExecutor implements Executor {
         reject(signal!.reason);
       };
       signal?.addEventListener("abort", abandon, { once: true });
-      const forget = <T>(then: (value: T) => void) => (value: T): void => {
-        signal?.removeEventListener("abort", abandon);
-        then(value);
-      };
+      const forget =
+        <T>(then: (value: T) => void) =>
+        (value: T): void => {
+          signal?.removeEventListener("abort", abandon);
+          then(value);
+        };
       full.resolve = forget(resolve);
       full.reject = forget(reject);
       this.queue.push(full);

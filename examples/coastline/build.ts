@@ -33,10 +33,14 @@ export async function buildModule(): Promise<Uint8Array> {
   const { error, stderr } = await asc.main(
     [
       "assembly/coastline.ts",
-      "--baseDir", here,
-      "--config", "asconfig.json",
-      "--lib", wasiLibrary,
-      "--outFile", "build/coastline.wasm",
+      "--baseDir",
+      here,
+      "--config",
+      "asconfig.json",
+      "--lib",
+      wasiLibrary,
+      "--outFile",
+      "build/coastline.wasm",
     ],
     files,
   );

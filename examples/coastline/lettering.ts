@@ -38,7 +38,11 @@ const ALPHABET: Record<string, Glyph> = {
   "8": glyph(3.5, arc(1.75, 1.5, 1.5, 1.5, 0, 360), arc(1.75, 4.5, 1.75, 1.5, 0, 360)),
   "9": glyph(3.5, arc(1.75, 1.85, 1.75, 1.85, 0, 360), [...arc(-0.1, 1.7, 3.6, 4.8, 2, 64)]),
   A: glyph(4.4, line(0, 6, 2.2, 0, 4.4, 6), line(0.75, 4, 3.65, 4)),
-  B: glyph(3.5, [...line(0, 0, 1.8, 0), ...arc(1.8, 1.45, 1.45, 1.45, -90, 90), ...line(0, 2.9)], [...line(0, 0, 0, 6, 1.9, 6), ...arc(1.9, 4.45, 1.6, 1.55, 90, -90), ...line(0, 2.9)]),
+  B: glyph(
+    3.5,
+    [...line(0, 0, 1.8, 0), ...arc(1.8, 1.45, 1.45, 1.45, -90, 90), ...line(0, 2.9)],
+    [...line(0, 0, 0, 6, 1.9, 6), ...arc(1.9, 4.45, 1.6, 1.55, 90, -90), ...line(0, 2.9)],
+  ),
   C: glyph(4.2, arc(2.7, 3, 2.7, 3, 308, 52)),
   D: glyph(4.2, [...line(0, 0, 1.5, 0), ...arc(1.5, 3, 2.7, 3, -90, 90), ...line(0, 6, 0, 0)]),
   E: glyph(3, line(3, 0, 0, 0, 0, 6, 3, 6), line(0, 3, 2.6, 3)),
@@ -52,7 +56,11 @@ const ALPHABET: Record<string, Glyph> = {
   N: glyph(4, line(0, 6, 0, 0, 4, 6, 4, 0)),
   O: glyph(5.2, arc(2.6, 3, 2.6, 3, 0, 360)),
   P: glyph(3.4, [...line(0, 6, 0, 0, 1.8, 0), ...arc(1.8, 1.6, 1.6, 1.6, -90, 90), ...line(0, 3.2)]),
-  R: glyph(3.6, [...line(0, 6, 0, 0, 1.8, 0), ...arc(1.8, 1.6, 1.6, 1.6, -90, 90), ...line(0, 3.2)], line(1.7, 3.2, 3.6, 6)),
+  R: glyph(
+    3.6,
+    [...line(0, 6, 0, 0, 1.8, 0), ...arc(1.8, 1.6, 1.6, 1.6, -90, 90), ...line(0, 3.2)],
+    line(1.7, 3.2, 3.6, 6),
+  ),
   S: glyph(3.4, [...arc(1.7, 1.5, 1.5, 1.5, 330, 90), ...arc(1.7, 4.5, 1.7, 1.5, -90, 150)]),
   T: glyph(3.8, line(0, 0, 3.8, 0), line(1.9, 0, 1.9, 6)),
   U: glyph(4, [...line(0, 0, 0, 3.8), ...arc(2, 4, 2, 2, 180, 0), ...line(4, 0)]),
@@ -86,9 +94,7 @@ export function textStrokes(text: string, x: number, y: number, size: number): S
   for (const { width, strokes: lines } of [...text].map(glyphOf)) {
     for (const points of lines) {
       for (let i = 1; i < points.length; i++) {
-        const [from, to] = [points[i - 1]!, points[i]!].map(
-          ([px, py]): Point => [left + px * scale, y + py * scale],
-        );
+        const [from, to] = [points[i - 1]!, points[i]!].map(([px, py]): Point => [left + px * scale, y + py * scale]);
         strokes.push({ from: from!, to: to! });
       }
     }

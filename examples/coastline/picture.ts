@@ -76,7 +76,15 @@ export function renderMap(raster: Int16Array, layout: Layout): Uint8Array {
   canvas.frame(margin, margin, width, height, INK, 0.55 * unit);
 
   const { sea, land } = remotest(raster, layout);
-  drawMarker(canvas, sea, margin, unit, isPointNemo(sea) ? "POINT NEMO" : "FARTHEST AT SEA", WHITE, mixAlong(SEA, 0.85 * sea.kilometres));
+  drawMarker(
+    canvas,
+    sea,
+    margin,
+    unit,
+    isPointNemo(sea) ? "POINT NEMO" : "FARTHEST AT SEA",
+    WHITE,
+    mixAlong(SEA, 0.85 * sea.kilometres),
+  );
   drawMarker(canvas, land, margin, unit, "FARTHEST INLAND", INK, mixAlong(LAND, 0.6 * land.kilometres));
   drawLegend(canvas, { left: margin, top: margin + height, width, unit, sea, land });
   return canvas.toPng();
@@ -115,7 +123,15 @@ function drawMap(canvas: Canvas, raster: Int16Array, layout: Layout, margin: num
   }
 }
 
-function drawMarker(canvas: Canvas, place: Remotest, margin: number, unit: number, name: string, colour: Colour, halo: Colour): void {
+function drawMarker(
+  canvas: Canvas,
+  place: Remotest,
+  margin: number,
+  unit: number,
+  name: string,
+  colour: Colour,
+  halo: Colour,
+): void {
   const x = margin + place.column + 0.5;
   const y = margin + place.row + 0.5;
   canvas.ring(x, y, 5.5 * unit, 1.3 * unit, colour);
@@ -137,7 +153,9 @@ function drawLegend(canvas: Canvas, { left, top, width, unit, sea, land }: Legen
   const size = 7.5 * unit;
   const middle = top + 34 * unit;
   canvas.text("DISTANCE TO THE NEAREST COAST", left, middle - 1.5 * unit, 9 * unit, INK);
-  canvas.text("GREAT CIRCLES ON A SPHERE. COASTS BY NATURAL EARTH", left, middle + 15 * unit, 6 * unit, INK, { opacity: 0.75 });
+  canvas.text("GREAT CIRCLES ON A SPHERE. COASTS BY NATURAL EARTH", left, middle + 15 * unit, 6 * unit, INK, {
+    opacity: 0.75,
+  });
 
   // One scale for both: inland to the left of the coast, sea to the right.
   const inland = Math.max(ISOLINE_STEP, Math.ceil(land.kilometres / 100) * 100);
@@ -231,7 +249,13 @@ class Canvas {
   }
 
   frame(x: number, y: number, width: number, height: number, colour: Colour, lineWidth: number): void {
-    const corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]] as const;
+    const corners = [
+      [x, y],
+      [x + width, y],
+      [x + width, y + height],
+      [x, y + height],
+      [x, y],
+    ] as const;
     for (let i = 1; i < corners.length; i++) this.line(corners[i - 1]!, corners[i]!, lineWidth, colour);
   }
 

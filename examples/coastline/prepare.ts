@@ -41,9 +41,11 @@ export async function readCoast(detail: Detail): Promise<Coast> {
   };
   for (const { geometry } of feature(topology, topology.objects.land).features) {
     const polygons =
-      geometry.type === "Polygon" ? [geometry.coordinates]
-      : geometry.type === "MultiPolygon" ? geometry.coordinates
-      : [];
+      geometry.type === "Polygon"
+        ? [geometry.coordinates]
+        : geometry.type === "MultiPolygon"
+          ? geometry.coordinates
+          : [];
     for (const ring of polygons.flat()) {
       const points = ring.map(([longitude, latitude]): Line[number] => [
         Math.round((longitude! - translate[0]) / scale[0]),
@@ -101,7 +103,9 @@ export async function tileInputs(layout: Layout, detail: Detail = "10m"): Promis
   const coast = encodeCoast(await readCoast(detail));
   return tilesOf(layout).map((tile) => {
     const values = { ...tile, mapWidth: layout.width, mapHeight: layout.height };
-    const text = Object.entries(values).map(([name, value]) => `${name} ${value}\n`).join("");
+    const text = Object.entries(values)
+      .map(([name, value]) => `${name} ${value}\n`)
+      .join("");
     return { "coast.bin": coast, "tile.txt": new TextEncoder().encode(text) };
   });
 }

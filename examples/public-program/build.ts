@@ -23,7 +23,10 @@ export const PROGRAM_ARGUMENTS = [
 
 /** Whether there is a Go toolchain to build with. */
 export async function hasGo(): Promise<boolean> {
-  return run("go", ["version"]).then(() => true, () => false);
+  return run("go", ["version"]).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -71,7 +74,10 @@ export async function prepareInputs(options: { outFolder: string }): Promise<str
 /** Not every package exports its manifest, so it is looked for where Node looks for packages. */
 async function copyFirst(candidates: string[], target: string): Promise<void> {
   for (const candidate of candidates) {
-    const copied = await copyFile(candidate, target).then(() => true, () => false);
+    const copied = await copyFile(candidate, target).then(
+      () => true,
+      () => false,
+    );
     if (copied) return;
   }
   throw new Error(`none of these can be copied: ${candidates.join(", ")}`);

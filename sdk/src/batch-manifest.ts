@@ -18,7 +18,17 @@ export const directoryId = z.string().max(64).refine(isDirectoryId, {
 
 const schema = z.strictObject({
   version: z.literal(1),
-  tasks: boundedArray(z.strictObject({ input: directoryId, index: z.int().min(0).max(MAX_TASKS - 1).optional() }), MAX_TASKS),
+  tasks: boundedArray(
+    z.strictObject({
+      input: directoryId,
+      index: z
+        .int()
+        .min(0)
+        .max(MAX_TASKS - 1)
+        .optional(),
+    }),
+    MAX_TASKS,
+  ),
 });
 
 /** What a batch's tasks work on. */
@@ -80,11 +90,15 @@ export function parseBatchManifest(bytes: Uint8Array, count: number): BatchManif
     maxBytes: maxBatchManifestBytes(Math.min(count, MAX_TASKS)),
   });
   if (manifest.tasks.length !== count) {
-    throw new SuretyError("BATCH_MANIFEST_COUNT_WRONG", `the manifest has ${manifest.tasks.length} tasks, expected ${count}`, {
-      details: { actual: manifest.tasks.length, expected: count },
-      fix: "The requester posted a batch and stored another: leave it alone.",
-      exit: ExitStatus.badInput,
-    });
+    throw new SuretyError(
+      "BATCH_MANIFEST_COUNT_WRONG",
+      `the manifest has ${manifest.tasks.length} tasks, expected ${count}`,
+      {
+        details: { actual: manifest.tasks.length, expected: count },
+        fix: "The requester posted a batch and stored another: leave it alone.",
+        exit: ExitStatus.badInput,
+      },
+    );
   }
   return manifest;
 }

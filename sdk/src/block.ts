@@ -28,7 +28,9 @@ export const maxBlockBytes = 2 * 1024 * 1024;
  */
 export function assertReadableBlock(cid: CID): void {
   const readable =
-    (cid.code === raw.code || cid.code === dagPb.code) && cid.multihash.code === sha256.code && cid.multihash.size === 32;
+    (cid.code === raw.code || cid.code === dagPb.code) &&
+    cid.multihash.code === sha256.code &&
+    cid.multihash.size === 32;
   if (!readable) {
     throw new StorageError("CONTENT_INVALID", `block ${cid} is neither raw bytes nor a UnixFS node under SHA2-256`, {
       details: { cid: cid.toString(), codec: cid.code, hash: cid.multihash.code },
@@ -44,9 +46,13 @@ export function assertReadableBlock(cid: CID): void {
 export async function verifyBlock(cid: CID, bytes: Uint8Array): Promise<void> {
   assertReadableBlock(cid);
   if (bytes.length > maxBlockBytes) {
-    throw new StorageError("CONTENT_CORRUPT", `block ${cid} came with ${bytes.length} bytes, at most ${maxBlockBytes} are taken`, {
-      details: { cid: cid.toString(), bytes: bytes.length, maxBlockBytes },
-    });
+    throw new StorageError(
+      "CONTENT_CORRUPT",
+      `block ${cid} came with ${bytes.length} bytes, at most ${maxBlockBytes} are taken`,
+      {
+        details: { cid: cid.toString(), bytes: bytes.length, maxBlockBytes },
+      },
+    );
   }
   const actual = await sha256.digest(bytes);
   if (!sameBytes(actual.digest, cid.multihash.digest)) {
@@ -146,7 +152,10 @@ const maxCarHeaderBytes = 4096;
  * @throws StorageError `CONTENT_CORRUPT` on wrong bytes, foreign blocks, a broken format or an overlong stream;
  * `CONTENT_INVALID` when verified content cannot be a directory
  */
-export async function* readCar(stream: AsyncIterable<Uint8Array>, { root, maxStreamBytes }: CarCaps): AsyncGenerator<Block> {
+export async function* readCar(
+  stream: AsyncIterable<Uint8Array>,
+  { root, maxStreamBytes }: CarCaps,
+): AsyncGenerator<Block> {
   const wanted = new Map([[blockKey(root), root]]);
   const seen = new Set<string>();
   const source = capped(stream, maxStreamBytes);
@@ -215,7 +224,9 @@ async function* capped(stream: AsyncIterable<Uint8Array>, maxBytes: number): Asy
     for await (const chunk of stream) {
       total += chunk.length;
       if (total > maxBytes) {
-        throw new StorageError("CONTENT_CORRUPT", `the stream is longer than ${maxBytes} bytes`, { details: { maxBytes } });
+        throw new StorageError("CONTENT_CORRUPT", `the stream is longer than ${maxBytes} bytes`, {
+          details: { maxBytes },
+        });
       }
       yield chunk;
     }

@@ -101,7 +101,10 @@ export function submit(
 }
 
 /** Voids an assignment whose deadline has passed. */
-export function expire(market: string, { terms, batch, assignment }: BatchArguments & { assignment: number }): ContractCall {
+export function expire(
+  market: string,
+  { terms, batch, assignment }: BatchArguments & { assignment: number },
+): ContractCall {
   return call(market, () =>
     marketInterface.encodeFunctionData("expire", [encodeTerms(terms), encodeBatch(batch), assignment]),
   );
@@ -184,7 +187,11 @@ export function settle(
   { terms, batch, settlements }: BatchArguments & { settlements: readonly Settlement[] },
 ): ContractCall {
   return call(market, () =>
-    marketInterface.encodeFunctionData("settle", [encodeTerms(terms), encodeBatch(batch), settlements.map(encodeSettlement)]),
+    marketInterface.encodeFunctionData("settle", [
+      encodeTerms(terms),
+      encodeBatch(batch),
+      settlements.map(encodeSettlement),
+    ]),
   );
 }
 
@@ -235,17 +242,23 @@ export function withdrawStake(registry: string, { market }: { market: string }):
 
 /** Takes a place of a pool: a hole, or the place after the last. */
 export function joinPool(registry: string, place: SlotArguments): ContractCall {
-  return call(registry, () => registryInterface.encodeFunctionData("joinPool", [place.market, place.class, place.slot]));
+  return call(registry, () =>
+    registryInterface.encodeFunctionData("joinPool", [place.market, place.class, place.slot]),
+  );
 }
 
 /** Stops serving with a slot. */
 export function leavePool(registry: string, place: SlotArguments): ContractCall {
-  return call(registry, () => registryInterface.encodeFunctionData("leavePool", [place.market, place.class, place.slot]));
+  return call(registry, () =>
+    registryInterface.encodeFunctionData("leavePool", [place.market, place.class, place.slot]),
+  );
 }
 
 /** Frees a slot that was left long enough ago. */
 export function freeSlot(registry: string, place: SlotArguments): ContractCall {
-  return call(registry, () => registryInterface.encodeFunctionData("freeSlot", [place.market, place.class, place.slot]));
+  return call(registry, () =>
+    registryInterface.encodeFunctionData("freeSlot", [place.market, place.class, place.slot]),
+  );
 }
 
 /** Makes a node whose losses ate its backing leave a slot. */
@@ -264,7 +277,10 @@ export function deposit(
 }
 
 /** Sends `amount` of the caller's available money in `ledger` to `to`. */
-export function withdraw(vault: string, { ledger, amount, to }: { ledger: string; amount: bigint; to: string }): ContractCall {
+export function withdraw(
+  vault: string,
+  { ledger, amount, to }: { ledger: string; amount: bigint; to: string },
+): ContractCall {
   return call(vault, () => vaultInterface.encodeFunctionData("withdraw", [ledger, amount, to]));
 }
 
@@ -294,9 +310,13 @@ function call(to: string, encode: () => string): ContractCall {
     return { to, data: encode() };
   } catch (cause) {
     const { argument, value, shortMessage } = cause as { argument?: string; value?: unknown; shortMessage?: string };
-    throw new SuretyError("CALL_INVALID", `${argument ?? "an argument"} is ${String(value).slice(0, 100)}: ${shortMessage ?? "it does not fit"}`, {
-      details: { argument, actual: String(value).slice(0, 100) },
-      cause,
-    });
+    throw new SuretyError(
+      "CALL_INVALID",
+      `${argument ?? "an argument"} is ${String(value).slice(0, 100)}: ${shortMessage ?? "it does not fit"}`,
+      {
+        details: { argument, actual: String(value).slice(0, 100) },
+        cause,
+      },
+    );
   }
 }

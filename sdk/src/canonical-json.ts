@@ -76,7 +76,11 @@ export function boundedArray<T>(element: z.ZodType<T>, max: number): z.ZodType<T
         continue;
       }
       const issue = parsed.error.issues[0];
-      context.addIssue({ code: "custom", message: issue?.message ?? "malformed", path: [index, ...(issue?.path ?? [])] });
+      context.addIssue({
+        code: "custom",
+        message: issue?.message ?? "malformed",
+        path: [index, ...(issue?.path ?? [])],
+      });
       return z.NEVER;
     }
     return read;
@@ -107,6 +111,9 @@ function describe(error: z.ZodError): string {
   });
   const more = error.issues.length - shown.length;
   // Quoted from a stranger's document: no line breaks or terminal escapes, and not the whole of it.
-  const text = shown.join("; ").replace(/[^\x20-\x7e]/g, "?").slice(0, 500);
+  const text = shown
+    .join("; ")
+    .replace(/[^\x20-\x7e]/g, "?")
+    .slice(0, 500);
   return more > 0 ? `${text}; and ${more} more` : text;
 }

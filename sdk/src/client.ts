@@ -153,17 +153,24 @@ export class SuretyClient {
    * `BATCH_MANIFEST_INVALID`; `BATCH_SEQUENCE_LOST` if another batch of these terms came between; and what storage,
    * wallet and chain refuse with
    */
-  async post({ terms, inputs }: { terms: Terms; inputs: readonly string[] }, options: CallOptions = {}): Promise<PostedBatch> {
+  async post(
+    { terms, inputs }: { terms: Terms; inputs: readonly string[] },
+    options: CallOptions = {},
+  ): Promise<PostedBatch> {
     const { chainId, market, token } = this.deployment;
     const { rpc } = this.#dependencies;
     const { escrow, bond } = this.quote(terms, inputs.length);
     const { available } = await this.balance(terms.requester, options);
     if (available < escrow + bond) {
-      throw new SuretyError("BALANCE_TOO_LOW", `${inputs.length} tasks lock ${escrow + bond}, available are ${available}`, {
-        details: { actual: available, expected: escrow + bond, token: token.address },
-        fix: "Deposit the difference.",
-        exit: ExitStatus.refused,
-      });
+      throw new SuretyError(
+        "BALANCE_TOO_LOW",
+        `${inputs.length} tasks lock ${escrow + bond}, available are ${available}`,
+        {
+          details: { actual: available, expected: escrow + bond, token: token.address },
+          fix: "Deposit the difference.",
+          exit: ExitStatus.refused,
+        },
+      );
     }
     const files = new Map([[BATCH_MANIFEST_FILE, buildBatchManifest(inputs)]]);
     const manifest = contentIdToBytes32(await this.#need("storage").add(files, options));
@@ -175,10 +182,14 @@ export class SuretyClient {
     const events = await this.#send(calls.post(market, request), options);
     const posted = events.find((event): event is EventOf<"BatchPosted"> => event.name === "BatchPosted");
     if (posted?.batch.sequence !== sequence) {
-      throw new SuretyError("BATCH_SEQUENCE_LOST", `the batch got number ${posted?.batch.sequence}, its seed is for ${sequence}`, {
-        details: { actual: posted?.batch.sequence, expected: sequence, batchId: posted?.id },
-        fix: "Post batches of one job one after the other. This one cannot be revealed: what nodes submit will be paid.",
-      });
+      throw new SuretyError(
+        "BATCH_SEQUENCE_LOST",
+        `the batch got number ${posted?.batch.sequence}, its seed is for ${sequence}`,
+        {
+          details: { actual: posted?.batch.sequence, expected: sequence, batchId: posted?.id },
+          fix: "Post batches of one job one after the other. This one cannot be revealed: what nodes submit will be paid.",
+        },
+      );
     }
     const { id, batch, transactionHash } = posted;
     return { id, batch, escrow: posted.escrow, bond: posted.bond, transactionHash };
@@ -195,7 +206,10 @@ export class SuretyClient {
     const events = await this.#logs([null, batchId], options);
     const posted = events.find((event): event is EventOf<"BatchPosted"> => event.name === "BatchPosted");
     if (!posted) {
-      throw new SuretyError("BATCH_UNKNOWN", `the market has no batch ${batchId}`, { details: { batchId }, exit: ExitStatus.badInput });
+      throw new SuretyError("BATCH_UNKNOWN", `the market has no batch ${batchId}`, {
+        details: { batchId },
+        exit: ExitStatus.badInput,
+      });
     }
     const opened = await this.#logs([marketInterface.getEvent("JobOpened").topicHash, posted.job], options);
     const state = new MarketState(market);
@@ -247,7 +261,10 @@ export class SuretyClient {
     const response = await this.#need("signer").sendTransaction({ ...call });
     const receipt = await response.wait();
     if (!receipt) throw new Error(`no receipt of ${response.hash}`);
-    return this.#decode(receipt.logs.map((log) => ({ ...log, logIndex: log.index, topics: [...log.topics] })), { signal });
+    return this.#decode(
+      receipt.logs.map((log) => ({ ...log, logIndex: log.index, topics: [...log.topics] })),
+      { signal },
+    );
   }
 
   /** The market's events with these topics, oldest first. */
@@ -262,7 +279,9 @@ export class SuretyClient {
     const events: SuretyEvent[] = [];
     for (const { blockHash, transactionHash, blockNumber, logIndex, address, topics, data } of logs) {
       if (!timestamps.has(blockHash)) {
-        const block = (await this.#dependencies.rpc.request("eth_getBlockByHash", [blockHash, false], options)) as { timestamp: string };
+        const block = (await this.#dependencies.rpc.request("eth_getBlockByHash", [blockHash, false], options)) as {
+          timestamp: string;
+        };
         timestamps.set(blockHash, Number(block.timestamp));
       }
       const place = { blockHash, transactionHash, blockNumber: Number(blockNumber), logIndex: Number(logIndex) };

@@ -110,7 +110,9 @@ export function contentIdFromBytes32(hex: string): string {
   if (!/^0x[0-9a-fA-F]{64}$/.test(hex)) {
     throw new StorageError("CONTENT_ID_INVALID", `${JSON.stringify(hex)} is not 0x and 64 hex digits`);
   }
-  const digest = Uint8Array.from({ length: 32 }, (_, index) => Number.parseInt(hex.slice(2 + 2 * index, 4 + 2 * index), 16));
+  const digest = Uint8Array.from({ length: 32 }, (_, index) =>
+    Number.parseInt(hex.slice(2 + 2 * index, 4 + 2 * index), 16),
+  );
   return CID.createV1(dagPb.code, createDigest(sha256.code, digest)).toString();
 }
 
@@ -133,7 +135,8 @@ export function checkPath(path: string): void {
 
 function pathProblem(path: string): string | undefined {
   if (path === "") return "is empty";
-  if (path.length > maxPathBytes || utf8.encode(path).length > maxPathBytes) return `is longer than ${maxPathBytes} bytes`;
+  if (path.length > maxPathBytes || utf8.encode(path).length > maxPathBytes)
+    return `is longer than ${maxPathBytes} bytes`;
   const names = path.split("/");
   if (names.length > maxPathDepth) return `is deeper than ${maxPathDepth}`;
   for (const name of names) {
@@ -163,9 +166,13 @@ export function checkDirectory(directory: Directory): void {
     for (let slash = path.indexOf("/"); slash !== -1; slash = path.indexOf("/", slash + 1)) {
       const folder = path.slice(0, slash);
       if (directory.has(folder)) {
-        throw new StorageError("DIRECTORY_INVALID", `${JSON.stringify(folder)} is both a file and the folder of ${JSON.stringify(path)}`, {
-          details: { path, folder },
-        });
+        throw new StorageError(
+          "DIRECTORY_INVALID",
+          `${JSON.stringify(folder)} is both a file and the folder of ${JSON.stringify(path)}`,
+          {
+            details: { path, folder },
+          },
+        );
       }
     }
   }
@@ -237,7 +244,10 @@ export async function computeContentId(directory: Directory, options: { signal?:
  *
  * @returns `blocks`, how many may be visited, repeats counted; `bytes`, how many they may have together
  */
-export function blockBudget({ maxBytes, maxFiles = defaultMaxFiles }: { maxBytes: number; maxFiles?: number }): { blocks: number; bytes: number } {
+export function blockBudget({ maxBytes, maxFiles = defaultMaxFiles }: { maxBytes: number; maxFiles?: number }): {
+  blocks: number;
+  bytes: number;
+} {
   return {
     // Chunks of 4 KiB are the smallest taken at length; ours have 1 MiB.
     blocks: 1024 + 4 * maxFiles + Math.ceil(maxBytes / 4096),
@@ -262,7 +272,10 @@ class Reading {
   readonly #maxBytes: number;
   #contentBytes = 0;
 
-  constructor(source: BlockSource, options: { maxBytes: number; budget: { blocks: number; bytes: number }; signal?: AbortSignal }) {
+  constructor(
+    source: BlockSource,
+    options: { maxBytes: number; budget: { blocks: number; bytes: number }; signal?: AbortSignal },
+  ) {
     this.#source = source;
     this.#signal = options.signal;
     this.#maxBytes = options.maxBytes;
@@ -276,10 +289,12 @@ class Reading {
   async block(cid: CID): Promise<Uint8Array> {
     this.#signal?.throwIfAborted();
     assertReadableBlock(cid);
-    if (--this.#budget.blocks < 0) throw tooLarge("the content has too many blocks for its size", { cid: cid.toString() });
+    if (--this.#budget.blocks < 0)
+      throw tooLarge("the content has too many blocks for its size", { cid: cid.toString() });
     const bytes = await this.#source(cid, { signal: this.#signal });
     this.#budget.bytes -= bytes.length;
-    if (this.#budget.bytes < 0) throw tooLarge("the content's blocks are too large for what is in them", { cid: cid.toString() });
+    if (this.#budget.bytes < 0)
+      throw tooLarge("the content's blocks are too large for what is in them", { cid: cid.toString() });
     return bytes;
   }
 
@@ -292,7 +307,10 @@ class Reading {
     try {
       unixfs = UnixFS.unmarshal(Data);
     } catch (cause) {
-      throw new StorageError("CONTENT_INVALID", `block ${cid} is no UnixFS node`, { details: { cid: cid.toString() }, cause });
+      throw new StorageError("CONTENT_INVALID", `block ${cid} is no UnixFS node`, {
+        details: { cid: cid.toString() },
+        cause,
+      });
     }
     const links = Links.map((link) => ({ cid: link.Hash, name: link.Name ?? "" }));
     switch (unixfs.type) {
@@ -305,14 +323,17 @@ class Reading {
         return shardedFolder(cid, unixfs, links);
       default:
         // Symbolic links above all: nothing that is written to disk may point out of its folder.
-        throw invalid(`block ${cid} is a ${unixfs.type}; only plain files and folders are taken`, cid, { type: unixfs.type });
+        throw invalid(`block ${cid} is a ${unixfs.type}; only plain files and folders are taken`, cid, {
+          type: unixfs.type,
+        });
     }
   }
 
   /** A part of a sharded folder. */
   async shard(cid: CID): Promise<FolderNode> {
     const node = await this.node(cid);
-    if (node.type !== "folder" || !node.sharded) throw invalid(`block ${cid} is used as a shard of a folder but is none`, cid);
+    if (node.type !== "folder" || !node.sharded)
+      throw invalid(`block ${cid} is used as a shard of a folder but is none`, cid);
     return node;
   }
 
@@ -320,7 +341,10 @@ class Reading {
   async file(cid: CID, node: FileNode): Promise<Uint8Array> {
     const declared = node.sizes.reduce((sum, size) => sum + size, BigInt(node.data.length));
     if (declared > BigInt(this.#maxBytes - this.#contentBytes)) {
-      throw tooLarge(`the content has more than ${this.#maxBytes} bytes`, { maxBytes: this.#maxBytes, cid: cid.toString() });
+      throw tooLarge(`the content has more than ${this.#maxBytes} bytes`, {
+        maxBytes: this.#maxBytes,
+        cid: cid.toString(),
+      });
     }
     if (node.links.length === 0 && node.sizes.length === 0) {
       this.#contentBytes += node.data.length;
@@ -334,7 +358,8 @@ class Reading {
       if (piece.start !== BigInt(position)) throw invalid(`a part of file ${cid} has another size than declared`, cid);
       const part = piece.node ?? (await this.node(piece.cid));
       if (part.type !== "file") throw invalid(`a folder is used as a part of file ${cid}`, cid);
-      if (part.links.length !== part.sizes.length) throw invalid(`file ${cid} does not declare the sizes of its parts`, cid);
+      if (part.links.length !== part.sizes.length)
+        throw invalid(`file ${cid} does not declare the sizes of its parts`, cid);
       if (position + part.data.length > content.length) throw invalid(`file ${cid} is longer than declared`, cid);
       content.set(part.data, position);
       position += part.data.length;
@@ -381,7 +406,9 @@ function shardedFolder(cid: CID, unixfs: UnixFS, links: readonly Entry[]): Folde
   return {
     type: "folder",
     sharded: true,
-    entries: links.filter(({ name }) => name.length > prefix).map((link) => ({ cid: link.cid, name: link.name.slice(prefix) })),
+    entries: links
+      .filter(({ name }) => name.length > prefix)
+      .map((link) => ({ cid: link.cid, name: link.name.slice(prefix) })),
     shards: links.filter(({ name }) => name.length === prefix).map((link) => link.cid),
   };
 }

@@ -45,7 +45,10 @@ export interface Deployment {
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const seconds = count.max(2 ** 48 - 1);
-const address = z.string().refine((text) => isAddress(text), "expected an address").transform((text) => getAddress(text));
+const address = z
+  .string()
+  .refine((text) => isAddress(text), "expected an address")
+  .transform((text) => getAddress(text));
 const bytes32 = z.string().regex(/^0x[0-9a-f]{64}$/, "expected 0x and 64 lower-case hexadecimal digits");
 /** JSON has no integers of this size. */
 const amount = z
@@ -155,11 +158,15 @@ export async function verifyDeployment(
 ): Promise<void> {
   const chainId = Number(await rpc.request("eth_chainId", [], options));
   if (chainId !== deployment.chainId) {
-    throw new SuretyError("CHAIN_MISMATCH", `the node is on chain ${chainId}, the deployment on ${deployment.chainId}`, {
-      details: { actual: chainId, expected: deployment.chainId },
-      fix: "Give the RPC of the deployment's chain, or the deployment of this chain.",
-      exit: ExitStatus.badInput,
-    });
+    throw new SuretyError(
+      "CHAIN_MISMATCH",
+      `the node is on chain ${chainId}, the deployment on ${deployment.chainId}`,
+      {
+        details: { actual: chainId, expected: deployment.chainId },
+        fix: "Give the RPC of the deployment's chain, or the deployment of this chain.",
+        exit: ExitStatus.badInput,
+      },
+    );
   }
   const { token, vault, registry, market, panels, parameters, classes } = deployment;
   const addresses = { token: token.address, vault, registry, market, panels };
@@ -200,11 +207,15 @@ export async function verifyDeployment(
   const actuals = await Promise.all(facts.map(([, actual]) => actual));
   for (const [index, [name, , expected]] of facts.entries()) {
     if (actuals[index] === expected) continue;
-    throw new SuretyError("DEPLOYMENT_MISMATCH", `${name} is ${actuals[index]} on chain, ${expected} in the deployment`, {
-      details: { name, actual: String(actuals[index]), expected: String(expected) },
-      fix: "Use the file that the deployment of these contracts wrote.",
-      exit: ExitStatus.badInput,
-    });
+    throw new SuretyError(
+      "DEPLOYMENT_MISMATCH",
+      `${name} is ${actuals[index]} on chain, ${expected} in the deployment`,
+      {
+        details: { name, actual: String(actuals[index]), expected: String(expected) },
+        fix: "Use the file that the deployment of these contracts wrote.",
+        exit: ExitStatus.badInput,
+      },
+    );
   }
 }
 

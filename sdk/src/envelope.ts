@@ -93,9 +93,13 @@ export function openEnvelope(request: OpenEnvelopeRequest): EnvelopeContent {
   const info = envelopeInfo(context);
   const submitter = getAddress(hexlify(addressBytes(member, "member")));
   if (sealed.length !== ENVELOPE_LENGTH) {
-    throw new SuretyError("ENVELOPE_UNREADABLE", `an envelope has ${sealed.length} bytes, expected ${ENVELOPE_LENGTH}`, {
-      details: { actual: sealed.length, expected: ENVELOPE_LENGTH, member: submitter },
-    });
+    throw new SuretyError(
+      "ENVELOPE_UNREADABLE",
+      `an envelope has ${sealed.length} bytes, expected ${ENVELOPE_LENGTH}`,
+      {
+        details: { actual: sealed.length, expected: ENVELOPE_LENGTH, member: submitter },
+      },
+    );
   }
   let plaintext: Uint8Array;
   try {

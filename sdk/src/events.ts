@@ -148,10 +148,14 @@ export function decodeEvent(raw: RawEvent): SuretyEvent | undefined {
     const told = entropyHash === undefined ? rest : { ...rest, entropyHash };
     return { name: fragment.name, ...told, ...place } as unknown as SuretyEvent;
   } catch (cause) {
-    throw new SuretyError("EVENT_MALFORMED", `log ${raw.logIndex} of block ${raw.blockNumber} is no valid ${fragment.name}`, {
-      details: { blockNumber: raw.blockNumber, logIndex: raw.logIndex, event: fragment.name },
-      fix: "Ask another node: this one does not give logs as the contracts wrote them.",
-      cause,
-    });
+    throw new SuretyError(
+      "EVENT_MALFORMED",
+      `log ${raw.logIndex} of block ${raw.blockNumber} is no valid ${fragment.name}`,
+      {
+        details: { blockNumber: raw.blockNumber, logIndex: raw.logIndex, event: fragment.name },
+        fix: "Ask another node: this one does not give logs as the contracts wrote them.",
+        cause,
+      },
+    );
   }
 }

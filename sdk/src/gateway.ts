@@ -104,10 +104,14 @@ export class GatewayFetch {
       const failure = failures.find((candidate) => candidate.code === code);
       if (failure) throw failure;
     }
-    throw new StorageError("CONTENT_NOT_FOUND", `block ${cid} is neither here nor at any of ${failures.length} gateways`, {
-      details: { cid: cid.toString(), gateways: failures.length },
-      fix: "Ask whoever published it to keep it available, or name a gateway that has it.",
-    });
+    throw new StorageError(
+      "CONTENT_NOT_FOUND",
+      `block ${cid} is neither here nor at any of ${failures.length} gateways`,
+      {
+        details: { cid: cid.toString(), gateways: failures.length },
+        fix: "Ask whoever published it to keep it available, or name a gateway that has it.",
+      },
+    );
   }
 
   async #tryOne(gateway: string, cid: CID, scope: "all" | "block", signal: AbortSignal | undefined): Promise<void> {
@@ -122,7 +126,8 @@ export class GatewayFetch {
       if (asCar) {
         // Repeated blocks and framing may add to what is new, but not without end.
         const maxStreamBytes = 2 * (this.#maxBytes - this.#received) + 1024 * 1024;
-        for await (const block of readCar(chunks(response, deadline), { root: cid, maxStreamBytes })) await this.#take(block);
+        for await (const block of readCar(chunks(response, deadline), { root: cid, maxStreamBytes }))
+          await this.#take(block);
       } else {
         const bytes = await collect(chunks(response, deadline), cid);
         await verifyBlock(cid, bytes);
@@ -131,10 +136,14 @@ export class GatewayFetch {
     } catch (error) {
       if (error instanceof StorageError) throw error;
       signal?.throwIfAborted();
-      throw new StorageError("STORAGE_UNREACHABLE", `${gateway} could not be reached, or stalled, while fetching ${cid}`, {
-        details: { gateway, cid: cid.toString() },
-        cause: error,
-      });
+      throw new StorageError(
+        "STORAGE_UNREACHABLE",
+        `${gateway} could not be reached, or stalled, while fetching ${cid}`,
+        {
+          details: { gateway, cid: cid.toString() },
+          cause: error,
+        },
+      );
     } finally {
       deadline.end();
     }
@@ -265,12 +274,17 @@ export async function publish(
       signal?.throwIfAborted();
       const cause = error instanceof Error && error.cause instanceof StorageError ? error.cause : error;
       if (cause instanceof StorageError) throw cause;
-      throw new StorageError("STORAGE_UNREACHABLE", `${publishTo} could not be reached to publish ${root}`, { details, cause });
+      throw new StorageError("STORAGE_UNREACHABLE", `${publishTo} could not be reached to publish ${root}`, {
+        details,
+        cause,
+      });
     }
     const { status } = response;
     if (response.ok) return;
     if (status === 413) {
-      throw new StorageError("CONTENT_TOO_LARGE", `${publishTo} takes no content as large as ${root}`, { details: { ...details, status } });
+      throw new StorageError("CONTENT_TOO_LARGE", `${publishTo} takes no content as large as ${root}`, {
+        details: { ...details, status },
+      });
     }
     if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
       throw new StorageError("STORAGE_REFUSED", `${publishTo} refused ${root} with status ${status}`, {
@@ -278,7 +292,9 @@ export async function publish(
         fix: status === 401 || status === 403 ? "Give the gateway's upload token." : undefined,
       });
     }
-    throw new StorageError("STORAGE_UNREACHABLE", `${publishTo} answered ${status} when publishing ${root}`, { details: { ...details, status } });
+    throw new StorageError("STORAGE_UNREACHABLE", `${publishTo} answered ${status} when publishing ${root}`, {
+      details: { ...details, status },
+    });
   };
   await pRetry(attempt, {
     retries,

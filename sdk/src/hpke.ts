@@ -126,20 +126,28 @@ export function hpkeSuite(curve: KemCurve, kemId: number): HpkeSuite {
       // Refuses what is not on the curve, and the point at infinity.
       return curve.Point.fromBytes(publicKey).toBytes(false);
     } catch (cause) {
-      throw new SuretyError("HPKE_KEY_INVALID", `a public key of ${publicKey.length} bytes is not a point of the curve`, {
-        details: { length: publicKey.length },
-        fix: "Give a compressed (33 bytes) or uncompressed (65 bytes) public key.",
-        cause,
-      });
+      throw new SuretyError(
+        "HPKE_KEY_INVALID",
+        `a public key of ${publicKey.length} bytes is not a point of the curve`,
+        {
+          details: { length: publicKey.length },
+          fix: "Give a compressed (33 bytes) or uncompressed (65 bytes) public key.",
+          cause,
+        },
+      );
     }
   }
 
   function requireSecretKey(secretKey: Uint8Array): void {
     if (secretKey.length === KEY_LENGTH && curve.utils.isValidSecretKey(secretKey)) return;
-    throw new SuretyError("HPKE_KEY_INVALID", `a secret key of ${secretKey.length} bytes is not a scalar of the curve`, {
-      details: { length: secretKey.length },
-      fix: "Give a 32-byte secret key between 1 and the curve's order.",
-    });
+    throw new SuretyError(
+      "HPKE_KEY_INVALID",
+      `a secret key of ${secretKey.length} bytes is not a scalar of the curve`,
+      {
+        details: { length: secretKey.length },
+        fix: "Give a 32-byte secret key between 1 and the curve's order.",
+      },
+    );
   }
 
   function diffieHellman(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
@@ -165,7 +173,10 @@ export function hpkeSuite(curve: KemCurve, kemId: number): HpkeSuite {
         return { secretKey: candidate, publicKey: curve.getPublicKey(candidate, false) };
       }
     }
-    throw new SuretyError("HPKE_SEED_INVALID", "256 candidates derived from the seed and none is a scalar of the curve");
+    throw new SuretyError(
+      "HPKE_SEED_INVALID",
+      "256 candidates derived from the seed and none is a scalar of the curve",
+    );
   }
 
   function encapsulate(recipientPublicKey: Uint8Array, ephemeralSeed: Uint8Array) {
@@ -218,11 +229,15 @@ export function hpkeSuite(curve: KemCurve, kemId: number): HpkeSuite {
       const { key, baseNonce } = keySchedule(decapsulate(enc, request.recipientSecretKey), request.info);
       return chacha20poly1305(key, baseNonce, request.aad ?? EMPTY).decrypt(ciphertext);
     } catch (cause) {
-      throw new SuretyError("HPKE_OPEN_FAILED", `a sealing of ${request.sealed.length} bytes does not open with this key and info`, {
-        details: { length: request.sealed.length },
-        fix: "It was sealed for another key or purpose, or changed on the way.",
-        cause,
-      });
+      throw new SuretyError(
+        "HPKE_OPEN_FAILED",
+        `a sealing of ${request.sealed.length} bytes does not open with this key and info`,
+        {
+          details: { length: request.sealed.length },
+          fix: "It was sealed for another key or purpose, or changed on the way.",
+          cause,
+        },
+      );
     }
   }
 
@@ -281,7 +296,13 @@ function labeledExtract(suiteId: Uint8Array, salt: Uint8Array, label: string, ik
   return extract(sha256, concatBytes(utf8ToBytes("HPKE-v1"), suiteId, utf8ToBytes(label), ikm), salt);
 }
 
-function labeledExpand(suiteId: Uint8Array, prk: Uint8Array, label: string, info: Uint8Array, length: number): Uint8Array {
+function labeledExpand(
+  suiteId: Uint8Array,
+  prk: Uint8Array,
+  label: string,
+  info: Uint8Array,
+  length: number,
+): Uint8Array {
   const labeled = concatBytes(uint16(length), utf8ToBytes("HPKE-v1"), suiteId, utf8ToBytes(label), info);
   return expand(sha256, prk, labeled, length);
 }

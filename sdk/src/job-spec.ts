@@ -90,7 +90,10 @@ export interface JobSpec {
 const nameSchema = z.string().regex(/^[^\p{C}]{1,100}$/u, {
   error: (issue) => complaint(issue.input, "1 to 100 printable characters", "map tiles"),
 });
-const argSchema = z.string().max(MAX_ARG_LENGTH).refine((arg) => !arg.includes("\0"), { error: "has a NUL in it" });
+const argSchema = z
+  .string()
+  .max(MAX_ARG_LENGTH)
+  .refine((arg) => !arg.includes("\0"), { error: "has a NUL in it" });
 const bounded = (name: keyof Limits) => z.int().min(BOUNDS[name][0]).max(BOUNDS[name][1]);
 
 /** The schema of {@link JobSpec}. Strict: unknown keys are refused. */
@@ -319,7 +322,9 @@ function group<T extends z.ZodRawShape>(shape: T, description: string) {
   return z
     .strictObject(shape, {
       error: (issue) =>
-        issue.code === "invalid_type" ? `${shown(issue.input)} is not a group of settings, expected ${keys}` : undefined,
+        issue.code === "invalid_type"
+          ? `${shown(issue.input)} is not a group of settings, expected ${keys}`
+          : undefined,
     })
     .meta({ description });
 }
@@ -397,7 +402,8 @@ export function jobFileSchema(decimals: number) {
         "a path or a content id",
       ),
       args: list(
-        z.union([z.string(), z.number(), z.boolean()], { error: (issue) => complaint(issue.input, "text", "{index}") })
+        z
+          .union([z.string(), z.number(), z.boolean()], { error: (issue) => complaint(issue.input, "text", "{index}") })
           .transform(String)
           .pipe(argSchema),
         MAX_ARGS,
@@ -409,15 +415,18 @@ export function jobFileSchema(decimals: number) {
           error: (issue) => complaint(issue.input, "a folder, or a list of paths and content ids", "./inputs"),
         })
         .meta({
-          description: "A folder with one file or sub-folder per task, or a list of paths and content ids, one per task.",
+          description:
+            "A folder with one file or sub-folder per task, or a list of paths and content ids, one per task.",
           examples: ["./inputs", ["./a.json", "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"]],
         })
         .transform(parseInputs),
       mode: choice(["sampled", "trusted", "replicated"], "What backs the results.").default("sampled"),
-      rate: share("Share of the tasks that is run again: 3% unless said otherwise; only for mode sampled.", 1, PARTS_PER_MILLION, [
-        "3%",
-        0.03,
-      ]).optional(),
+      rate: share(
+        "Share of the tasks that is run again: 3% unless said otherwise; only for mode sampled.",
+        1,
+        PARTS_PER_MILLION,
+        ["3%", 0.03],
+      ).optional(),
       quorum: field({
         description: "Members of a full panel, the first included.",
         expected: `an odd number from 3 to ${MAX_QUORUM}`,
@@ -435,14 +444,27 @@ export function jobFileSchema(decimals: number) {
       prices: group(
         {
           task: amount(decimals, "For one task, in tokens.", "0.5").prefault("0.01"),
-          verifier: amount(decimals, "For one task run again, in tokens: at least that of a task, which it defaults to.", "0.5").optional(),
+          verifier: amount(
+            decimals,
+            "For one task run again, in tokens: at least that of a task, which it defaults to.",
+            "0.5",
+          ).optional(),
         },
         "What is paid.",
       ).prefault({}),
-      slash: amount(decimals, "What a member that differs loses, in tokens. Defaults to the least the market allows.", "50").optional(),
-      guess: share("Chance of guessing a task's result: 50% for yes or no.", 0, PARTS_PER_MILLION - 1, ["0%", "50%"]).prefault("0%"),
+      slash: amount(
+        decimals,
+        "What a member that differs loses, in tokens. Defaults to the least the market allows.",
+        "50",
+      ).optional(),
+      guess: share("Chance of guessing a task's result: 50% for yes or no.", 0, PARTS_PER_MILLION - 1, [
+        "0%",
+        "50%",
+      ]).prefault("0%"),
       fullSlash: z
-        .union([z.boolean(), z.enum(["true", "false"])], { error: (issue) => complaint(issue.input, "true or false", "true") })
+        .union([z.boolean(), z.enum(["true", "false"])], {
+          error: (issue) => complaint(issue.input, "true or false", "true"),
+        })
         .meta({ description: "Whether a lone difference costs everything locked, or only pay and a fine." })
         .transform((value) => String(value) === "true")
         .prefault(true),
@@ -451,7 +473,9 @@ export function jobFileSchema(decimals: number) {
           fuel: limit("fuel", COUNT, "Units of fuel, roughly instructions.", ["2G", 2e9]).prefault("100G"),
           memory: limit("memory", SIZE, "Memory.", ["64MiB"]).prefault("256MiB"),
           seconds: limit("seconds", DURATION, "Wall-clock time.", ["30s", 30]).prefault("60s"),
-          output: limit("output", SIZE, "Files, standard output and standard error together.", ["1MiB"]).prefault("64MiB"),
+          output: limit("output", SIZE, "Files, standard output and standard error together.", ["1MiB"]).prefault(
+            "64MiB",
+          ),
           files: limit("files", COUNT, "Files in the output.", [100]).prefault(1000),
         },
         "What one task may use up.",
@@ -567,9 +591,13 @@ export function minimumSlash(factors: SlashFactors): bigint {
   const { price, verifierPrice, rate, guess, quorum, challengeBond } = factors;
   const chance = BigInt(rate) * (PPM - BigInt(guess));
   if (chance <= 0n) {
-    throw new SuretyError("SLASH_UNDEFINED", `no slash deters at a rate of ${rate} and a guess of ${guess} parts per million`, {
-      details: { rate, guess },
-    });
+    throw new SuretyError(
+      "SLASH_UNDEFINED",
+      `no slash deters at a rate of ${rate} and a guess of ${guess} parts per million`,
+      {
+        details: { rate, guess },
+      },
+    );
   }
   const deterrent = ceilDivide(SLASH_FACTOR * price * PPM * PPM, chance);
   const juryCost = ceilDivide(((2n * BigInt(quorum) + 1n) * verifierPrice + challengeBond) * PPM, PPM - HONEST_SHARE);
@@ -581,16 +609,26 @@ function readYaml(text: string): unknown {
   const bytes = new TextEncoder().encode(text).length;
   if (bytes > MAX_JOB_FILE_BYTES) {
     throw new JobFileError([
-      { path: "", message: `the file has ${bytes} bytes, expected at most ${MAX_JOB_FILE_BYTES}; put many inputs in a folder` },
+      {
+        path: "",
+        message: `the file has ${bytes} bytes, expected at most ${MAX_JOB_FILE_BYTES}; put many inputs in a folder`,
+      },
     ]);
   }
   // Before parsing, which goes as deep as the text does.
   if (isDeep(text)) {
-    throw new JobFileError([{ path: "", message: `the file is nested deeper than ${MAX_DEPTH} levels, expected at most 3` }]);
+    throw new JobFileError([
+      { path: "", message: `the file is nested deeper than ${MAX_DEPTH} levels, expected at most 3` },
+    ]);
   }
   let value: unknown;
   try {
-    const documents = parseAllDocuments(text, { schema: "failsafe", uniqueKeys: true, stringKeys: true, logLevel: "silent" });
+    const documents = parseAllDocuments(text, {
+      schema: "failsafe",
+      uniqueKeys: true,
+      stringKeys: true,
+      logLevel: "silent",
+    });
     const [document] = documents;
     if (document === undefined) throw new JobFileError([{ path: "", message: "the file is empty, expected a job" }]);
     if (documents.length > 1) {
@@ -598,7 +636,9 @@ function readYaml(text: string): unknown {
     }
     const flaws = [...document.errors, ...document.warnings];
     if (flaws.length > 0) {
-      const problems = flaws.slice(0, 5).map((flaw) => ({ path: "", message: `not YAML: ${flaw.message.split("\n")[0] ?? flaw.code}` }));
+      const problems = flaws
+        .slice(0, 5)
+        .map((flaw) => ({ path: "", message: `not YAML: ${flaw.message.split("\n")[0] ?? flaw.code}` }));
       throw new JobFileError(problems, flaws[0]);
     }
     // A few anchors are fine; an alias of an alias of an alias is a bomb.
@@ -610,7 +650,10 @@ function readYaml(text: string): unknown {
   }
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     throw new JobFileError([
-      { path: "", message: `${shown(value)} is not a job, expected keys and values, for example "module: ./tile.wasm"` },
+      {
+        path: "",
+        message: `${shown(value)} is not a job, expected keys and values, for example "module: ./tile.wasm"`,
+      },
     ]);
   }
   return value;
@@ -637,7 +680,10 @@ function problemsOf(error: z.ZodError, schema: ReturnType<typeof jobFileSchema>)
       const known = keysAt(schema, issue.path);
       const close = closestMatch(key.slice(0, 40), known, { maxDistance: 3 });
       const hint = close === undefined ? `expected one of ${known.join(", ")}` : `did you mean ${close}?`;
-      return { path: [...issue.path, key.slice(0, 40)].map(printable).join("."), message: `there is no such key; ${hint}` };
+      return {
+        path: [...issue.path, key.slice(0, 40)].map(printable).join("."),
+        message: `there is no such key; ${hint}`,
+      };
     });
   });
 }
@@ -645,7 +691,8 @@ function problemsOf(error: z.ZodError, schema: ReturnType<typeof jobFileSchema>)
 /** Keys the schema has at a path, so that a mistyped one can be put right. */
 function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let inner: unknown = schema;
-  const unwrapped = (type: unknown): unknown => (type instanceof z.ZodPrefault || type instanceof z.ZodDefault ? unwrapped(type.unwrap()) : type);
+  const unwrapped = (type: unknown): unknown =>
+    type instanceof z.ZodPrefault || type instanceof z.ZodDefault ? unwrapped(type.unwrap()) : type;
   for (const key of path) {
     const object = unwrapped(inner);
     inner = object instanceof z.ZodObject ? object.shape[String(key)] : undefined;
@@ -671,7 +718,10 @@ function contradictions(file: z.output<ReturnType<typeof jobFileSchema>>): JobFi
     problems.push({ path: "nodes.allow", message: `is empty, expected the nodes you trust, for example ["0x…"]` });
   }
   if (mode !== "trusted" && nodes.allow.length > 0) {
-    problems.push({ path: "nodes.allow", message: `is only for mode trusted, expected it to be empty; verifiers are drawn` });
+    problems.push({
+      path: "nodes.allow",
+      message: `is only for mode trusted, expected it to be empty; verifiers are drawn`,
+    });
   }
   if (prices.verifier !== undefined && prices.verifier < prices.task) {
     problems.push({ path: "prices.verifier", message: "is less than prices.task, expected at least as much" });
@@ -738,7 +788,10 @@ function joined(baseFolder: string | undefined, path: string): string {
 }
 
 function moduleName(module: Source): string {
-  const file = module.path?.split(/[\\/]/).at(-1)?.replace(/\.wasm$/, "");
+  const file = module.path
+    ?.split(/[\\/]/)
+    .at(-1)
+    ?.replace(/\.wasm$/, "");
   return file === undefined || file === "" ? "job" : file.slice(0, 100);
 }
 

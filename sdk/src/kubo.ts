@@ -51,7 +51,11 @@ export class KuboStorage implements Storage {
 
   async add(directory: Directory, options: { signal?: AbortSignal } = {}): Promise<string> {
     const blocks = new Map<string, Uint8Array>();
-    const root = await importDirectory(directory, async ({ cid, bytes }) => void blocks.set(blockKey(cid), bytes), options);
+    const root = await importDirectory(
+      directory,
+      async ({ cid, bytes }) => void blocks.set(blockKey(cid), bytes),
+      options,
+    );
     const source: BlockSource = async (cid) => blocks.get(blockKey(cid))!;
     await this.#ask(root, "transfer", options.signal, async (deadline) => {
       const progressing = async function* (): AsyncGenerator<Block> {
@@ -60,7 +64,10 @@ export class KuboStorage implements Storage {
           yield block;
         }
       };
-      const results = this.#client.dag.import([writeCar(root, progressing())], { pinRoots: true, signal: deadline.signal });
+      const results = this.#client.dag.import([writeCar(root, progressing())], {
+        pinRoots: true,
+        signal: deadline.signal,
+      });
       for await (const result of results) {
         if (result.root.pinErrorMsg) throw new Error(`the node did not pin ${root}: ${result.root.pinErrorMsg}`);
       }
@@ -83,7 +90,9 @@ export class KuboStorage implements Storage {
     const here: BlockSource = async (block, { signal }) => {
       if (block.code !== raw.code) return this.#getBlock(block, { offline: true, signal });
       // Only whether it is there matters, and raw blocks lead nowhere.
-      await this.#ask(block, "block", signal, (deadline) => this.#client.block.stat(block, { ...local, signal: deadline.signal }));
+      await this.#ask(block, "block", signal, (deadline) =>
+        this.#client.block.stat(block, { ...local, signal: deadline.signal }),
+      );
       return new Uint8Array();
     };
     try {
@@ -95,17 +104,24 @@ export class KuboStorage implements Storage {
     }
   }
 
-  async pin(cid: string, { maxBytes = defaultMaxPinBytes, signal }: { maxBytes?: number; signal?: AbortSignal } = {}): Promise<void> {
+  async pin(
+    cid: string,
+    { maxBytes = defaultMaxPinBytes, signal }: { maxBytes?: number; signal?: AbortSignal } = {},
+  ): Promise<void> {
     const root = parseContentId(cid);
     // The node knows no cap, so it is led through the content block by block before it may pin.
     let bytes = 0;
     for await (const block of walkBlocks(root, this.#block, { signal })) {
       bytes += block.bytes.length;
       if (bytes > maxBytes) {
-        throw new StorageError("CONTENT_TOO_LARGE", `the content's blocks have more than ${maxBytes} bytes`, { details: { maxBytes, cid } });
+        throw new StorageError("CONTENT_TOO_LARGE", `the content's blocks have more than ${maxBytes} bytes`, {
+          details: { maxBytes, cid },
+        });
       }
     }
-    await this.#ask(root, "transfer", signal, (deadline) => this.#client.pin.add(root, { recursive: true, signal: deadline.signal }));
+    await this.#ask(root, "transfer", signal, (deadline) =>
+      this.#client.pin.add(root, { recursive: true, signal: deadline.signal }),
+    );
   }
 
   async unpin(cid: string): Promise<void> {
@@ -164,7 +180,8 @@ export class KuboStorage implements Storage {
         }
       });
     } catch (error) {
-      const partial = error instanceof StorageError && (error.code === "STORAGE_UNREACHABLE" || error.code === "CONTENT_NOT_FOUND");
+      const partial =
+        error instanceof StorageError && (error.code === "STORAGE_UNREACHABLE" || error.code === "CONTENT_NOT_FOUND");
       if (!partial) throw error;
     }
     return blocks;
@@ -179,7 +196,9 @@ export class KuboStorage implements Storage {
   async #getBlock(cid: CID, { offline, signal }: { offline: boolean; signal?: AbortSignal }): Promise<Uint8Array> {
     // The node's own time-out is a little shorter than ours: if that ends it, the node lives and the block is missing.
     const options = { ...(offline ? local : {}), timeout: Math.ceil(this.#blockTimeout * 0.8) };
-    const bytes = await this.#ask(cid, "block", signal, (deadline) => this.#client.block.get(cid, { ...options, signal: deadline.signal }));
+    const bytes = await this.#ask(cid, "block", signal, (deadline) =>
+      this.#client.block.get(cid, { ...options, signal: deadline.signal }),
+    );
     await verifyBlock(cid, bytes);
     return bytes;
   }
@@ -192,7 +211,11 @@ export class KuboStorage implements Storage {
     request: (deadline: Deadline) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
-    const deadline = new Deadline(this.#blockTimeout, kind === "block" ? this.#blockTimeout : this.#directoryTimeout, signal);
+    const deadline = new Deadline(
+      this.#blockTimeout,
+      kind === "block" ? this.#blockTimeout : this.#directoryTimeout,
+      signal,
+    );
     const asking = request(deadline);
     this.#active.add(asking);
     try {
@@ -214,7 +237,11 @@ export class KuboStorage implements Storage {
     const status = error instanceof Error && "response" in error ? (error.response as Response).status : undefined;
     // Kubo tells these apart by their text alone.
     const timedOutThere = status !== undefined && /context deadline exceeded|request timed out/.test(message);
-    if (timedOutThere || (name === "TimeoutError" && /Request timed out/i.test(message)) || /not found locally|could not find/.test(message)) {
+    if (
+      timedOutThere ||
+      (name === "TimeoutError" && /Request timed out/i.test(message)) ||
+      /not found locally|could not find/.test(message)
+    ) {
       return new StorageError("CONTENT_NOT_FOUND", `the IPFS node did not find ${cid}`, { details, cause: error });
     }
     if (status === 401 || status === 403) {
@@ -224,11 +251,15 @@ export class KuboStorage implements Storage {
         cause: error,
       });
     }
-    return new StorageError("STORAGE_UNREACHABLE", `the IPFS node at ${this.#url} did not answer as it should: ${message}`, {
-      details,
-      fix: "Check that the node runs and that this is its RPC address.",
-      cause: error,
-    });
+    return new StorageError(
+      "STORAGE_UNREACHABLE",
+      `the IPFS node at ${this.#url} did not answer as it should: ${message}`,
+      {
+        details,
+        fix: "Check that the node runs and that this is its RPC address.",
+        cause: error,
+      },
+    );
   }
 }
 

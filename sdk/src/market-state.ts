@@ -182,7 +182,14 @@ export class MarketState {
       case "ClassCreated": {
         if (event.market !== this.#market) return;
         const { slotStake, priceFloor, fullSlash } = event.terms;
-        this.classes.set(event.class, { id: event.class, market: event.market, slotStake, priceFloor, fullSlash, slots: [] });
+        this.classes.set(event.class, {
+          id: event.class,
+          market: event.market,
+          slotStake,
+          priceFloor,
+          fullSlash,
+          slots: [],
+        });
         return;
       }
       case "Joined": {
@@ -259,7 +266,16 @@ export class MarketState {
         const { node, root, manifest, envelope } = event;
         const { first, count } = assignment;
         assignment.status = "submitted";
-        assignment.submission = { node, first, count, root, content: contentHash(manifest, envelope), manifest, envelope, block };
+        assignment.submission = {
+          node,
+          first,
+          count,
+          root,
+          content: contentHash(manifest, envelope),
+          manifest,
+          envelope,
+          block,
+        };
         return;
       }
       case "Answered": {
@@ -339,7 +355,8 @@ export function panelStatus(
   assignment: AssignmentRecord,
   { drawDelay }: Pick<Parameters, "drawDelay">,
 ): PanelStatus | undefined {
-  if (!reveal || terms.mode === "trusted" || sampledCount(reveal.entropy, assignment, terms.rate) === 0) return undefined;
+  if (!reveal || terms.mode === "trusted" || sampledCount(reveal.entropy, assignment, terms.rate) === 0)
+    return undefined;
   const { first, count, index } = assignment;
   const escalated = assignment.rounds.some((round) => round.escalation);
   const single = terms.adaptive && !escalated;
@@ -393,7 +410,10 @@ function panelRequest(
   hashes: ReadonlyMap<number, string>,
 ): PanelRequest | undefined {
   if (!reveal || !seal) return undefined;
-  const later = rounds.map(({ seats, blockHash, entropyBlock }) => ({ seats, blockHash: blockHash ?? hashes.get(entropyBlock) }));
+  const later = rounds.map(({ seats, blockHash, entropyBlock }) => ({
+    seats,
+    blockHash: blockHash ?? hashes.get(entropyBlock),
+  }));
   return {
     entropy: reveal.entropy,
     assignment: index,

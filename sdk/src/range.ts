@@ -8,7 +8,11 @@ import { SuretyError } from "./errors.ts";
  */
 export function requireWithin(name: string, actual: number, least: number, most: number): void {
   if (Number.isSafeInteger(actual) && actual >= least && actual <= most) return;
-  throw new SuretyError("NUMBER_OUT_OF_RANGE", `${name} is ${actual}, expected a whole number from ${least} to ${most}`, {
-    details: { name, actual, least, most },
-  });
+  throw new SuretyError(
+    "NUMBER_OUT_OF_RANGE",
+    `${name} is ${actual}, expected a whole number from ${least} to ${most}`,
+    {
+      details: { name, actual, least, most },
+    },
+  );
 }

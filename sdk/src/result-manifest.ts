@@ -18,13 +18,24 @@ const BYTES_BESIDE_TASKS = 1024;
 const hex32 = z.string().regex(/^0x[0-9a-f]{64}$/, { error: "expected 32 bytes in lower-case hexadecimal" });
 
 const taskSchema = z.strictObject({
-  task: z.int().min(0).max(MAX_TASKS - 1),
+  task: z
+    .int()
+    .min(0)
+    .max(MAX_TASKS - 1),
   digest: hex32,
   salt: hex32,
   output: directoryId,
   sealedOutput: directoryId,
   contentKey: hex32,
-  exit: z.strictObject({ code: z.int().min(0).max(2 ** 32 - 1), fuel: z.int().min(0).optional() }).optional(),
+  exit: z
+    .strictObject({
+      code: z
+        .int()
+        .min(0)
+        .max(2 ** 32 - 1),
+      fuel: z.int().min(0).optional(),
+    })
+    .optional(),
 });
 
 const schema = z.strictObject({ version: z.literal(1), tasks: boundedArray(taskSchema, MAX_TASKS) });
@@ -135,9 +146,13 @@ export function openManifest(request: OpenManifestRequest): ResultManifest {
   }
   const actual = hexlify(keccak_256(sealed));
   if (actual !== manifestHash.toLowerCase()) {
-    throw new SuretyError("RESULT_MANIFEST_HASH_WRONG", `the fetched manifest of ${member} is not the one it submitted`, {
-      details: { member, actual, expected: manifestHash },
-    });
+    throw new SuretyError(
+      "RESULT_MANIFEST_HASH_WRONG",
+      `the fetched manifest of ${member} is not the one it submitted`,
+      {
+        details: { member, actual, expected: manifestHash },
+      },
+    );
   }
   let bytes: Uint8Array;
   try {
@@ -178,17 +193,25 @@ export function checkManifest(request: CheckManifestRequest): Commitment {
   for (const { task, digest, output } of manifest.tasks) {
     const derived = taskDigest(nonce, task, contentIdToBytes32(output));
     if (derived !== digest) {
-      throw new SuretyError("RESULT_MANIFEST_DIGEST_WRONG", `the digest of task ${task} by ${member} is not that of its output`, {
-        details: { member, task, actual: digest, expected: derived },
-      });
+      throw new SuretyError(
+        "RESULT_MANIFEST_DIGEST_WRONG",
+        `the digest of task ${task} by ${member} is not that of its output`,
+        {
+          details: { member, task, actual: digest, expected: derived },
+        },
+      );
     }
   }
   const commitment = commit(manifest.tasks, context);
   if (commitment.root !== root.toLowerCase()) {
-    throw new SuretyError("RESULT_MANIFEST_ROOT_WRONG", `the manifest of ${member} does not make the root it committed to`, {
-      details: { member, actual: commitment.root, expected: root },
-      fix: "The envelope does not fit its commitment: contest the assignment.",
-    });
+    throw new SuretyError(
+      "RESULT_MANIFEST_ROOT_WRONG",
+      `the manifest of ${member} does not make the root it committed to`,
+      {
+        details: { member, actual: commitment.root, expected: root },
+        fix: "The envelope does not fit its commitment: contest the assignment.",
+      },
+    );
   }
   return commitment;
 }
@@ -207,9 +230,13 @@ function requireAscending(manifest: ResultManifest, member: string): void {
     const previous = manifest.tasks[index - 1]?.task ?? -1;
     if (task === previous) throw wrongTask("RESULT_MANIFEST_TASK_DUPLICATE", member, task, "has twice");
     if (task < previous) {
-      throw new SuretyError("RESULT_MANIFEST_INVALID", `the result manifest of ${member} has task ${task} after ${previous}`, {
-        details: { member, task, previous },
-      });
+      throw new SuretyError(
+        "RESULT_MANIFEST_INVALID",
+        `the result manifest of ${member} has task ${task} after ${previous}`,
+        {
+          details: { member, task, previous },
+        },
+      );
     }
   });
 }

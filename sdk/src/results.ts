@@ -84,14 +84,25 @@ export async function readOutput(
   { maxBytes, signal }: { maxBytes: number; signal?: AbortSignal },
 ): Promise<Directory> {
   // A container costs a little more than what is in it; the check that counts is on the files themselves.
-  const sealed = await opener.storage.getFile(result.sealedOutput, SEALED_OUTPUT_FILE, { maxBytes: 2 * maxBytes + 16_777_216, signal });
-  const directory = await openDirectory(sealed, getBytes(result.contentKey), { maxBytes: maxBytes + 1_048_576, maxFiles: MAX_FILES, signal });
+  const sealed = await opener.storage.getFile(result.sealedOutput, SEALED_OUTPUT_FILE, {
+    maxBytes: 2 * maxBytes + 16_777_216,
+    signal,
+  });
+  const directory = await openDirectory(sealed, getBytes(result.contentKey), {
+    maxBytes: maxBytes + 1_048_576,
+    maxFiles: MAX_FILES,
+    signal,
+  });
   const actual = await computeContentId(directory, { signal });
   if (actual !== result.output) {
-    throw new SuretyError("OUTPUT_MISMATCH", `the output of task ${result.task} is ${actual}, its digest was made of ${result.output}`, {
-      details: { task: result.task, actual, expected: result.output },
-      fix: "The node serves something else than it committed to: contest the assignment.",
-    });
+    throw new SuretyError(
+      "OUTPUT_MISMATCH",
+      `the output of task ${result.task} is ${actual}, its digest was made of ${result.output}`,
+      {
+        details: { task: result.task, actual, expected: result.output },
+        fix: "The node serves something else than it committed to: contest the assignment.",
+      },
+    );
   }
   return directory;
 }

@@ -126,7 +126,12 @@ export function isSampled(entropy: BytesLike, slice: Slice, rate: number, task: 
  */
 export function taskKey(entropy: BytesLike, assignment: number): string {
   return hexlify(
-    keccak(uintWord(96, "place"), bytes32(entropy, "entropy"), uintWord(assignment, "assignment"), text("surety/tasks")),
+    keccak(
+      uintWord(96, "place"),
+      bytes32(entropy, "entropy"),
+      uintWord(assignment, "assignment"),
+      text("surety/tasks"),
+    ),
   );
 }
 

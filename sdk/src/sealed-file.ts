@@ -66,12 +66,18 @@ export function openBytes(sealed: Uint8Array, key: Uint8Array, { associatedData 
     throw corrupt(`the key has ${key.length} bytes, expected ${sealedFileKeyBytes}`, { keyBytes: key.length });
   }
   if (sealed.length < sealedFileOverhead) {
-    throw corrupt(`the sealed file has ${sealed.length} bytes, at least ${sealedFileOverhead} are needed`, { bytes: sealed.length });
+    throw corrupt(`the sealed file has ${sealed.length} bytes, at least ${sealedFileOverhead} are needed`, {
+      bytes: sealed.length,
+    });
   }
   try {
     return xchacha20poly1305(key, sealed.subarray(0, nonceBytes), associatedData).decrypt(sealed.subarray(nonceBytes));
   } catch (cause) {
-    throw corrupt("the sealed file does not open: wrong key, wrong associated data, or changed bytes", { bytes: sealed.length }, cause);
+    throw corrupt(
+      "the sealed file does not open: wrong key, wrong associated data, or changed bytes",
+      { bytes: sealed.length },
+      cause,
+    );
   }
 }
 
@@ -86,9 +92,16 @@ export function openBytes(sealed: Uint8Array, key: Uint8Array, { associatedData 
  * const directory = await openDirectory(bytes, key, { associatedData, maxBytes: 1024 });
  * ```
  */
-export async function sealDirectory(directory: Directory, options: SealOptions & { signal?: AbortSignal } = {}): Promise<SealedFile> {
+export async function sealDirectory(
+  directory: Directory,
+  options: SealOptions & { signal?: AbortSignal } = {},
+): Promise<SealedFile> {
   const blocks = new Map<string, Uint8Array>();
-  const root = await importDirectory(directory, async ({ cid, bytes }) => void blocks.set(blockKey(cid), bytes), options);
+  const root = await importDirectory(
+    directory,
+    async ({ cid, bytes }) => void blocks.set(blockKey(cid), bytes),
+    options,
+  );
   return sealBytes(await concatenate(writeCar(root, walkBlocks(root, among(blocks), options))), options);
 }
 
@@ -98,12 +111,17 @@ export async function sealDirectory(directory: Directory, options: SealOptions &
  *
  * @throws StorageError `SEALED_FILE_CORRUPT` (also when what was sealed is no directory), `CONTENT_TOO_LARGE`
  */
-export async function openDirectory(sealed: Uint8Array, key: Uint8Array, options: SealOptions & GetOptions): Promise<Directory> {
+export async function openDirectory(
+  sealed: Uint8Array,
+  key: Uint8Array,
+  options: SealOptions & GetOptions,
+): Promise<Directory> {
   const car = openBytes(sealed, key, options);
   try {
     const root = await rootOf(car);
     const blocks = new Map<string, Uint8Array>();
-    for await (const block of readCar(once(car), { root, maxStreamBytes: car.length })) blocks.set(blockKey(block.cid), block.bytes);
+    for await (const block of readCar(once(car), { root, maxStreamBytes: car.length }))
+      blocks.set(blockKey(block.cid), block.bytes);
     return await readDirectory(root, among(blocks), options);
   } catch (error) {
     options.signal?.throwIfAborted();
@@ -123,7 +141,9 @@ function among(blocks: ReadonlyMap<string, Uint8Array>): BlockSource {
   return async (cid) => {
     const bytes = blocks.get(blockKey(cid));
     if (bytes) return bytes;
-    throw new StorageError("CONTENT_NOT_FOUND", `block ${cid} is not in the file`, { details: { cid: cid.toString() } });
+    throw new StorageError("CONTENT_NOT_FOUND", `block ${cid} is not in the file`, {
+      details: { cid: cid.toString() },
+    });
   };
 }
 

@@ -2,7 +2,12 @@ import { AbiCoder, keccak256, type BytesLike } from "ethers";
 
 import type { JobWindows, Mode } from "./job-spec.ts";
 import { marketInterface, registryInterface } from "./market-abi.ts";
-import type { BatchStruct, ExceptionStruct, SettlementStruct, TermsStruct } from "./types/interfaces/IMarket.sol/IMarket.ts";
+import type {
+  BatchStruct,
+  ExceptionStruct,
+  SettlementStruct,
+  TermsStruct,
+} from "./types/interfaces/IMarket.sol/IMarket.ts";
 import type { ClassStruct } from "./types/interfaces/IRegistry.ts";
 
 export type { Mode } from "./job-spec.ts";
@@ -214,7 +219,9 @@ const CLASS = registryInterface.getFunction("createClass").inputs[0]!;
  * @throws ethers' `INVALID_ARGUMENT` if a value does not fit its type
  */
 export function jobIdOf({ chainId, market }: MarketContext, terms: Terms): string {
-  return keccak256(AbiCoder.defaultAbiCoder().encode(["uint256", "address", TERMS], [chainId, market, encodeTerms(terms)]));
+  return keccak256(
+    AbiCoder.defaultAbiCoder().encode(["uint256", "address", TERMS], [chainId, market, encodeTerms(terms)]),
+  );
 }
 
 /**
@@ -224,7 +231,9 @@ export function jobIdOf({ chainId, market }: MarketContext, terms: Terms): strin
  * @throws ethers' `INVALID_ARGUMENT` if a value does not fit its type
  */
 export function batchIdOf({ chainId, market }: MarketContext, batch: Batch): string {
-  return keccak256(AbiCoder.defaultAbiCoder().encode(["uint256", "address", BATCH], [chainId, market, encodeBatch(batch)]));
+  return keccak256(
+    AbiCoder.defaultAbiCoder().encode(["uint256", "address", BATCH], [chainId, market, encodeBatch(batch)]),
+  );
 }
 
 /**

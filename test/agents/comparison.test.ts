@@ -13,7 +13,11 @@ function members(...words: string[]): MemberResults[] {
 }
 
 function compareWords(quorum: number, ...words: string[]): Comparison {
-  return compare(members(...words), [...words[0]!].map((_, task) => task), quorum);
+  return compare(
+    members(...words),
+    [...words[0]!].map((_, task) => task),
+    quorum,
+  );
 }
 
 /** Whom a comparison accuses, as indices of the members, and by which task. */
@@ -43,7 +47,10 @@ describe("compare", () => {
   });
 
   it("accuses every odd member of five, each by its own task", () => {
-    expect(accused(compareWords(5, "xyx", "xxx", "xxx", "xxx", "yxx"))).to.deep.equal([[0, 1], [4, 0]]);
+    expect(accused(compareWords(5, "xyx", "xxx", "xxx", "xxx", "yxx"))).to.deep.equal([
+      [0, 1],
+      [4, 0],
+    ]);
   });
 
   it("sees no majority in three different results, nor in two against two of five", () => {
@@ -60,7 +67,10 @@ describe("compare", () => {
   it("counts what is missing as different from everything, also from what others lack", () => {
     expect(accused(compareWords(3, "xx", "x-", "xx"))).to.deep.equal([[1, 1]]);
     expect(compareWords(3, "-", "-", "-").kind).to.equal("no-majority");
-    expect(accused(compareWords(5, "-", "-", "x", "x", "x"))).to.deep.equal([[0, 0], [1, 0]]);
+    expect(accused(compareWords(5, "-", "-", "x", "x", "x"))).to.deep.equal([
+      [0, 0],
+      [1, 0],
+    ]);
   });
 
   it("names as witness of a missing majority a task that has none, where there is one", () => {
@@ -76,7 +86,10 @@ describe("compare", () => {
       .chain(({ quorum, tasks }) =>
         fc.record({
           quorum: fc.constant(quorum),
-          words: fc.array(fc.array(digest, { minLength: tasks, maxLength: tasks }), { minLength: 2, maxLength: quorum }),
+          words: fc.array(fc.array(digest, { minLength: tasks, maxLength: tasks }), {
+            minLength: 2,
+            maxLength: quorum,
+          }),
           order: fc.infiniteStream(fc.nat()),
         }),
       );
@@ -90,7 +103,9 @@ describe("compare", () => {
           const shuffled = ranks.sort((a, b) => a.rank - b.rank).map(({ member }) => member);
           const tasks = tasksOf(words);
           const sorted = (comparison: Comparison): Comparison =>
-            comparison.kind === "differ" ? { ...comparison, odd: comparison.odd.toSorted((a, b) => (a.node < b.node ? -1 : 1)) } : comparison;
+            comparison.kind === "differ"
+              ? { ...comparison, odd: comparison.odd.toSorted((a, b) => (a.node < b.node ? -1 : 1)) }
+              : comparison;
           expect(sorted(compare(shuffled, tasks, quorum))).to.deep.equal(sorted(compare(all, tasks, quorum)));
         }),
         { seed: 1, numRuns: 500 },
@@ -103,7 +118,9 @@ describe("compare", () => {
           const comparison = compare(members(...words.map((word) => word.join(""))), tasksOf(words), quorum);
           const guilty = new Set(accused(comparison).map(([member]) => member));
           const likeness = words.map((word, index) =>
-            word.includes("-") ? 1 : words.filter((other, place) => place === index || other.join() === word.join()).length,
+            word.includes("-")
+              ? 1
+              : words.filter((other, place) => place === index || other.join() === word.join()).length,
           );
           const majority = (quorum + 1) / 2;
           const decided = Math.max(...likeness) >= majority;
@@ -121,7 +138,9 @@ describe("compare", () => {
           if (comparison.kind === "differ") expect(words.length - odd.length).to.be.at.least((quorum + 1) / 2);
           const right = words.findIndex((_, index) => !odd.some(([member]) => member === index));
           for (const [member, witness] of odd) {
-            expect(words[member]![witness] === "-" || words[member]![witness] !== words[right]![witness]).to.equal(true);
+            expect(words[member]![witness] === "-" || words[member]![witness] !== words[right]![witness]).to.equal(
+              true,
+            );
           }
           if (comparison.kind === "no-majority") {
             const said = words.map((word) => word[comparison.witness]);

@@ -5,7 +5,17 @@ import { sampledCount, sampledTasks } from "#sdk/sampling.ts";
 import type { Terms } from "#sdk/terms.ts";
 import { settleableFrom, type ComputeDuty, type ComputeFacts } from "../../agents/compute/duties.ts";
 import { computeDutiesOf } from "../support/decisions.ts";
-import { addressOf, BATCH_ID, CLASS, MarketHistory, nodeAt, PARAMETERS, REQUESTER, WINDOWS, type HistoryOptions } from "../support/market-history.ts";
+import {
+  addressOf,
+  BATCH_ID,
+  CLASS,
+  MarketHistory,
+  nodeAt,
+  PARAMETERS,
+  REQUESTER,
+  WINDOWS,
+  type HistoryOptions,
+} from "../support/market-history.ts";
 
 const [me, other, third] = [nodeAt(0), nodeAt(1), nodeAt(2)] as const;
 const START = 1_000;
@@ -15,7 +25,10 @@ function kinds(history: MarketHistory, node: string, changes: Partial<ComputeFac
   return computeDutiesOf(history, node, changes).map(({ kind }) => kind);
 }
 
-function ofKind<Kind extends ComputeDuty["kind"]>(duties: ComputeDuty[], kind: Kind): Extract<ComputeDuty, { kind: Kind }>[] {
+function ofKind<Kind extends ComputeDuty["kind"]>(
+  duties: ComputeDuty[],
+  kind: Kind,
+): Extract<ComputeDuty, { kind: Kind }>[] {
   return duties.filter((duty): duty is Extract<ComputeDuty, { kind: Kind }> => duty.kind === kind);
 }
 
@@ -25,7 +38,9 @@ function posted(options: HistoryOptions = {}): MarketHistory {
 
 /** A batch of six tasks, all of them the primary's, submitted and sealed. */
 function sealed(options: HistoryOptions = {}): MarketHistory {
-  return posted(options).claim(me, options.count ?? 6).submit(me, 0);
+  return posted(options)
+    .claim(me, options.count ?? 6)
+    .submit(me, 0);
 }
 
 function revealed(options: HistoryOptions = {}): MarketHistory {
@@ -48,14 +63,17 @@ describe("computeDuties", () => {
     it("no more than its stake backs, and nothing if that is too little", () => {
       const terms: Partial<Terms> = { price: 100n, slashAmount: 250n, minSlice: 2, verifierPrice: 100n };
       const history = posted({ count: 10, terms });
-      const counts = (freeStake: bigint): number[] => ofKind(computeDutiesOf(history, me, { freeStake }), "claim").map(({ count }) => count);
+      const counts = (freeStake: bigint): number[] =>
+        ofKind(computeDutiesOf(history, me, { freeStake }), "claim").map(({ count }) => count);
       expect(counts(1_000n)).to.deep.equal([10]);
       expect(counts(999n)).to.deep.equal([9]);
       expect(counts(250n)).to.deep.equal([2]);
       expect(counts(249n)).to.deep.equal([]);
       // The slash is more than the whole batch is worth, and just what there is.
       const dear = posted({ terms: { slashAmount: 500n } });
-      expect(computeDutiesOf(dear, me, { freeStake: 500n })).to.deep.equal([{ kind: "claim", batchId: BATCH_ID, count: 6 }]);
+      expect(computeDutiesOf(dear, me, { freeStake: 500n })).to.deep.equal([
+        { kind: "claim", batchId: BATCH_ID, count: 6 },
+      ]);
       expect(counts(-5n)).to.deep.equal([]);
     });
 
@@ -87,7 +105,9 @@ describe("computeDuties", () => {
     });
 
     it("nothing of another class", () => {
-      expect(kinds(posted(), me, { policy: { class: `0x${"77".repeat(32)}`, minPrice: 1n, patience: 0 } })).to.deep.equal([]);
+      expect(
+        kinds(posted(), me, { policy: { class: `0x${"77".repeat(32)}`, minPrice: 1n, patience: 0 } }),
+      ).to.deep.equal([]);
     });
 
     it("nothing that excludes it, and in mode trusted only what lists it", () => {
@@ -101,14 +121,27 @@ describe("computeDuties", () => {
     it("nothing when all is claimed, nor once the batch is sealed or closed", () => {
       expect(kinds(posted().claim(other, 6), me)).to.deep.equal([]);
       expect(kinds(posted().claim(other, 6).submit(other, 0), me)).to.deep.equal([]);
-      expect(kinds(posted().until(CLAIM_BY + 1).seal(), me)).to.deep.equal([]);
+      expect(
+        kinds(
+          posted()
+            .until(CLAIM_BY + 1)
+            .seal(),
+          me,
+        ),
+      ).to.deep.equal([]);
     });
 
     it("what another left undone, from the second after its deadline on", () => {
-      const history = posted({ terms: { windows: { ...WINDOWS, claim: 200 } } }).claim(other, 6).wait(WINDOWS.submit);
+      const history = posted({ terms: { windows: { ...WINDOWS, claim: 200 } } })
+        .claim(other, 6)
+        .wait(WINDOWS.submit);
       expect(kinds(history, me)).to.deep.equal([]);
-      expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([{ kind: "reclaim", batchId: BATCH_ID, assignment: 0 }]);
-      expect(computeDutiesOf(history.expire(0), me)).to.deep.equal([{ kind: "reclaim", batchId: BATCH_ID, assignment: 0 }]);
+      expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([
+        { kind: "reclaim", batchId: BATCH_ID, assignment: 0 },
+      ]);
+      expect(computeDutiesOf(history.expire(0), me)).to.deep.equal([
+        { kind: "reclaim", batchId: BATCH_ID, assignment: 0 },
+      ]);
     });
 
     it("what another left undone only while the claim window lasts and its stake backs it", () => {
@@ -120,7 +153,9 @@ describe("computeDuties", () => {
     });
 
     it("nothing of a batch of which it left something undone itself", () => {
-      const history = posted({ terms: { windows: { ...WINDOWS, claim: 200 } } }).claim(me, 2).wait(WINDOWS.submit + 1);
+      const history = posted({ terms: { windows: { ...WINDOWS, claim: 200 } } })
+        .claim(me, 2)
+        .wait(WINDOWS.submit + 1);
       expect(kinds(history, me)).to.deep.equal([]);
       expect(kinds(history, other)).to.deep.equal(["reclaim"]);
       expect(kinds(history.expire(0), me)).to.deep.equal([]);
@@ -152,7 +187,9 @@ describe("computeDuties", () => {
       expect(tasks).to.have.length(8);
       for (const [seat, node] of history.drawn(0)[0]!.entries()) {
         const deadline = history.now + WINDOWS.check;
-        expect(computeDutiesOf(history, node)).to.deep.equal([{ kind: "work", batchId: BATCH_ID, assignment: 0, round: 0, seat, tasks, deadline }]);
+        expect(computeDutiesOf(history, node)).to.deep.equal([
+          { kind: "work", batchId: BATCH_ID, assignment: 0, round: 0, seat, tasks, deadline },
+        ]);
       }
       expect(history.drawn(0)[0]).to.have.length(2);
     });
@@ -164,9 +201,11 @@ describe("computeDuties", () => {
     });
 
     it("nothing before the reveal, nor where nothing is sampled", () => {
-      for (let index = 0; index < 12; ++index) expect(ofKind(computeDutiesOf(sealed(), nodeAt(index)), "work")).to.deep.equal([]);
+      for (let index = 0; index < 12; ++index)
+        expect(ofKind(computeDutiesOf(sealed(), nodeAt(index)), "work")).to.deep.equal([]);
       const history = unsampled();
-      for (let index = 0; index < 12; ++index) expect(ofKind(computeDutiesOf(history, nodeAt(index)), "work")).to.deep.equal([]);
+      for (let index = 0; index < 12; ++index)
+        expect(ofKind(computeDutiesOf(history, nodeAt(index)), "work")).to.deep.equal([]);
     });
 
     it("a seat once, and none once the panel is full", () => {
@@ -195,7 +234,9 @@ describe("computeDuties", () => {
     });
 
     it("the seats of a later round only once the block that decides them is known", () => {
-      const history = revealed().wait(WINDOWS.check + 1).redraw(other, 0);
+      const history = revealed()
+        .wait(WINDOWS.check + 1)
+        .redraw(other, 0);
       expect(workers(history)).to.have.members(history.drawn(0)[0]!);
       history.wait(20);
       const drawn = history.drawn(0);
@@ -212,14 +253,19 @@ describe("computeDuties", () => {
       const history = posted().claim(me, 3).submit(me, 0).claim(me, 3).submit(me, 1).wait(20).reveal();
       history.answerFrom(0, 0, 0).wait(WINDOWS.check + 1);
       const silent = history.drawn(0)[0]![1]!;
-      const here = (): ComputeDuty[] => ofKind(computeDutiesOf(history, silent), "work").filter(({ assignment }) => assignment === 0);
+      const here = (): ComputeDuty[] =>
+        ofKind(computeDutiesOf(history, silent), "work").filter(({ assignment }) => assignment === 0);
       expect(here()).to.have.length(1);
       history.settle(REQUESTER, [0]);
       expect(here()).to.deep.equal([]);
     });
 
     it("no seat of an earlier round once those of a later one have filled the panel", () => {
-      const history = revealed().wait(WINDOWS.check + 1).redraw(other, 0).wait(20).answerFrom(0, 1, 0);
+      const history = revealed()
+        .wait(WINDOWS.check + 1)
+        .redraw(other, 0)
+        .wait(20)
+        .answerFrom(0, 1, 0);
       expect(workers(history)).to.have.length(2 + 3);
       expect(workers(history.answerFrom(0, 1, 3))).to.deep.equal([]);
     });
@@ -247,17 +293,30 @@ describe("computeDuties", () => {
     });
 
     it("the most urgent first, and before it does anything else", () => {
-      const history = posted({ count: 9, terms: { maxShare: 400_000 } }).claim(other, 3).wait(10).claim(me, 3);
+      const history = posted({ count: 9, terms: { maxShare: 400_000 } })
+        .claim(other, 3)
+        .wait(10)
+        .claim(me, 3);
       const second = BATCH_ID.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"));
       // Another batch of the same job, in which its claim is older.
       const { terms, batch, escrow, bond } = history.record;
       history.emit("BatchPosted", { id: second, job: batch.job, batch: { ...batch, sequence: 1n }, escrow, bond });
       history.emit("Claimed", { id: second, assignment: 0, node: me, first: 0, count: 3, deadline: START + 30 });
       history.emit("Claimed", { id: second, assignment: 1, node: other, first: 3, count: 3, deadline: START + 30 });
-      history.emit("Submitted", { id: second, assignment: 0, node: me, root: terms.spec, manifest: terms.spec, envelope: "0x00" });
+      history.emit("Submitted", {
+        id: second,
+        assignment: 0,
+        node: me,
+        root: terms.spec,
+        manifest: terms.spec,
+        envelope: "0x00",
+      });
       history.emit("Claimed", { id: second, assignment: 2, node: me, first: 6, count: 1, deadline: START + 20 });
       const duties = computeDutiesOf(history, me);
-      expect(duties.map(({ kind, batchId }) => [kind, batchId === second])).to.deep.equal([["work", true], ["work", false]]);
+      expect(duties.map(({ kind, batchId }) => [kind, batchId === second])).to.deep.equal([
+        ["work", true],
+        ["work", false],
+      ]);
       expect(computeDutiesOf(history, third).map(({ kind }) => kind)).to.deep.equal(["claim", "claim"]);
       expect(computeDutiesOf(history, third, { free: 1 })).to.have.length(1);
       expect(computeDutiesOf(history, third, { freeStake: 199n })).to.have.length(1);
@@ -279,7 +338,9 @@ describe("computeDuties", () => {
       expect(kinds(history.wait(1), me)).to.deep.equal([]);
       history.until(START + 50 + WINDOWS.submit);
       expect(kinds(history, me)).to.deep.equal([]);
-      expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([{ kind: "expire", batchId: BATCH_ID, assignment: 1 }]);
+      expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([
+        { kind: "expire", batchId: BATCH_ID, assignment: 1 },
+      ]);
       expect(computeDutiesOf(history.expire(1), me)).to.deep.equal([{ kind: "seal", batchId: BATCH_ID }]);
       expect(kinds(history.seal(), me)).to.deep.equal([]);
     });
@@ -293,12 +354,16 @@ describe("computeDuties", () => {
       expect(kinds(history, other)).to.deep.equal([]);
       expect(kinds(history.copy().capture(), me)).to.deep.equal([]);
       expect(kinds(history.until(START + 1_001), me)).to.deep.equal(["settle"]);
-      const trusted = sealed({ terms: { mode: "trusted", rate: 0, allowed: [me], windows: { ...WINDOWS, reveal: 1_000 } } });
+      const trusted = sealed({
+        terms: { mode: "trusted", rate: 0, allowed: [me], windows: { ...WINDOWS, reveal: 1_000 } },
+      });
       expect(kinds(trusted.wait(500), me)).to.deep.equal(["settle"]);
     });
 
     it("by drawing again where too few have answered, until the judge window is over", () => {
-      const history = revealed({ terms: { quorum: 5 } }).answerFrom(0, 0, 0).wait(WINDOWS.check);
+      const history = revealed({ terms: { quorum: 5 } })
+        .answerFrom(0, 0, 0)
+        .wait(WINDOWS.check);
       const redraw = { kind: "redraw", batchId: BATCH_ID, assignment: 0 };
       expect(computeDutiesOf(history, me)).to.deep.equal([]);
       expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([redraw]);
@@ -309,10 +374,17 @@ describe("computeDuties", () => {
     });
 
     it("by no draw where enough have answered, where it is disputed, or where nobody is left", () => {
-      const enough = revealed().answerFrom(0, 0, 0).wait(WINDOWS.check + 1);
+      const enough = revealed()
+        .answerFrom(0, 0, 0)
+        .wait(WINDOWS.check + 1);
       expect(kinds(enough, me)).to.deep.equal([]);
-      const disputed = revealed({ terms: { mode: "sampled", adaptive: true } }).answerFrom(0, 0, 0).escalate(REQUESTER, 0);
-      disputed.wait(20).answerFrom(0, 1, 0).judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 0, round: 0, seat: 0 }], false);
+      const disputed = revealed({ terms: { mode: "sampled", adaptive: true } })
+        .answerFrom(0, 0, 0)
+        .escalate(REQUESTER, 0);
+      disputed
+        .wait(20)
+        .answerFrom(0, 1, 0)
+        .judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 0, round: 0, seat: 0 }], false);
       expect(kinds(disputed.wait(WINDOWS.check + 1), me)).to.deep.equal(["settle"]);
       const few = revealed({ nodes: 3 }).wait(WINDOWS.check + 1);
       expect(few.drawn(0)[0]).to.have.length(2);
@@ -330,7 +402,8 @@ describe("computeDuties", () => {
       expect(history.drawn(0).flat()).to.have.length(11);
       expect(kinds(history, me)).to.deep.equal(["settle"]);
       const many = revealed({ nodes: 80 });
-      for (let round = 1; round <= MAX_ROUNDS; ++round) many.wait(PARAMETERS.drawDelay + WINDOWS.check + 1).redraw(me, 0);
+      for (let round = 1; round <= MAX_ROUNDS; ++round)
+        many.wait(PARAMETERS.drawDelay + WINDOWS.check + 1).redraw(me, 0);
       many.wait(PARAMETERS.drawDelay + WINDOWS.check);
       expect(kinds(many, me)).to.deep.equal([]);
       expect(kinds(many.wait(1), me)).to.deep.equal(["settle"]);
@@ -340,7 +413,10 @@ describe("computeDuties", () => {
       const turns = new Set<number>();
       for (let index = 0; index < 12; ++index) {
         const node = nodeAt(index);
-        const history = posted().claim(node, 1).submit(node, 0).until(CLAIM_BY + 1);
+        const history = posted()
+          .claim(node, 1)
+          .submit(node, 0)
+          .until(CLAIM_BY + 1);
         const policy = { class: CLASS, minPrice: 1n, patience: 10 };
         expect(kinds(history, node, { policy })).to.deep.equal([]);
         while (!kinds(history, node, { policy }).includes("seal")) history.wait(1);
@@ -354,7 +430,9 @@ describe("computeDuties", () => {
     it("nothing before the reveal, and everything of its own once the requester is too late for it", () => {
       const history = sealed().wait(WINDOWS.reveal);
       expect(kinds(history, me)).to.not.include("settle");
-      expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([{ kind: "settle", batchId: BATCH_ID, assignments: [0] }]);
+      expect(computeDutiesOf(history.wait(1), me)).to.deep.equal([
+        { kind: "settle", batchId: BATCH_ID, assignments: [0] },
+      ]);
       expect(kinds(history, other)).to.deep.equal([]);
     });
 
@@ -386,7 +464,9 @@ describe("computeDuties", () => {
 
     it("what is disputed once nobody has challenged it", () => {
       const history = revealed().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
-      history.judge(REQUESTER, [{ assignment: 0, verdict: "seat-differs", witness: 0, round: 0, seat: 1 }], true).wait(WINDOWS.challenge);
+      history
+        .judge(REQUESTER, [{ assignment: 0, verdict: "seat-differs", witness: 0, round: 0, seat: 1 }], true)
+        .wait(WINDOWS.challenge);
       expect(kinds(history, me)).to.deep.equal([]);
       expect(kinds(history.wait(1), me)).to.deep.equal(["settle"]);
     });
@@ -397,7 +477,12 @@ describe("computeDuties", () => {
     });
 
     it("nothing twice", () => {
-      const history = posted().claim(me, 3).submit(me, 0).claim(other, 3).submit(other, 1).wait(WINDOWS.reveal + 1);
+      const history = posted()
+        .claim(me, 3)
+        .submit(me, 0)
+        .claim(other, 3)
+        .submit(other, 1)
+        .wait(WINDOWS.reveal + 1);
       history.settle(me, [0]);
       expect(kinds(history, me)).to.deep.equal([]);
       expect(kinds(history, other)).to.deep.equal(["settle"]);
@@ -406,7 +491,8 @@ describe("computeDuties", () => {
     it("after a second that depends on nothing but what has happened", () => {
       const history = revealed();
       const facts = { parameters: PARAMETERS, hashes: history.hashes };
-      const from = (): number | undefined => settleableFrom(history.state, history.record, history.record.assignments[0]!, facts);
+      const from = (): number | undefined =>
+        settleableFrom(history.state, history.record, history.record.assignments[0]!, facts);
       expect(from()).to.equal(history.now + WINDOWS.check + WINDOWS.judge);
       history.answerFrom(0, 0, 0);
       expect(from()).to.equal(history.now + WINDOWS.check + WINDOWS.judge);
@@ -418,12 +504,18 @@ describe("computeDuties", () => {
   });
 
   it("gives the same duties for the same facts, and changes nothing", () => {
-    const history = revealed({ terms: { quorum: 5 } }).answerFrom(0, 0, 0).wait(WINDOWS.check + 1);
-    const before = JSON.stringify(history.record, (_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
+    const history = revealed({ terms: { quorum: 5 } })
+      .answerFrom(0, 0, 0)
+      .wait(WINDOWS.check + 1);
+    const before = JSON.stringify(history.record, (_, value: unknown) =>
+      typeof value === "bigint" ? `${value}n` : value,
+    );
     for (let index = 0; index < 12; ++index) {
       expect(computeDutiesOf(history, nodeAt(index))).to.deep.equal(computeDutiesOf(history, nodeAt(index)));
     }
-    const after = JSON.stringify(history.record, (_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
+    const after = JSON.stringify(history.record, (_, value: unknown) =>
+      typeof value === "bigint" ? `${value}n` : value,
+    );
     expect(after).to.equal(before);
   });
 
@@ -441,6 +533,8 @@ describe("computeDuties", () => {
 
   /** Nodes that have a seat to answer from. */
   function workers(history: MarketHistory, changes: Partial<ComputeFacts> = {}): string[] {
-    return Array.from({ length: 12 }, (_, index) => nodeAt(index)).filter((node) => ofKind(computeDutiesOf(history, node, changes), "work").length > 0);
+    return Array.from({ length: 12 }, (_, index) => nodeAt(index)).filter(
+      (node) => ofKind(computeDutiesOf(history, node, changes), "work").length > 0,
+    );
   }
 });

@@ -3,7 +3,13 @@ import * as fc from "fast-check";
 import { quote } from "#sdk/pricing.ts";
 import type { Terms } from "#sdk/terms.ts";
 import { statusOf, type Job } from "../../agents/requester/jobs.ts";
-import { computeDutiesOf, performAsNode, performAsRequester, requesterDutiesOf, type Saying } from "../support/decisions.ts";
+import {
+  computeDutiesOf,
+  performAsNode,
+  performAsRequester,
+  requesterDutiesOf,
+  type Saying,
+} from "../support/decisions.ts";
 import { MarketHistory, nodeAt, PARAMETERS, Reverted, WINDOWS } from "../support/market-history.ts";
 import { Random } from "../support/random.ts";
 
@@ -90,7 +96,14 @@ function letNodesAct({ history, random, cast }: Walk): void {
     if (random.chance(0.5)) continue;
     const me = nodeAt(index);
     for (const duty of computeDutiesOf(history, me)) {
-      const chance = duty.kind === "work" ? (duty.round < 5 ? character.answers : character.works) : duty.kind.endsWith("claim") ? character.works : character.helps;
+      const chance =
+        duty.kind === "work"
+          ? duty.round < 5
+            ? character.answers
+            : character.works
+          : duty.kind.endsWith("claim")
+            ? character.works
+            : character.helps;
       if (!random.chance(chance)) continue;
       try {
         performAsNode(history, me, duty);
@@ -144,13 +157,27 @@ describe("what agents decide", function () {
           for (const kind of expectNoDutyReverts(walk)) met.add(kind);
           letNodesAct(walk);
           if (history.data.closed) break;
-          for (const duty of requesterDutiesOf(history, says)) if (random.chance(diligence)) performAsRequester(history, duty);
+          for (const duty of requesterDutiesOf(history, says))
+            if (random.chance(diligence)) performAsRequester(history, duty);
           history.wait(random.pick([0, 1, 2, 5, 10, 20, 40]));
         }
       }),
       { seed: 11, numRuns: 80, endOnFailure: true },
     );
-    const all = ["work", "claim", "reclaim", "capture", "expire", "seal", "redraw", "settle", "reveal", "reveal-and-settle", "escalate", "judge"];
+    const all = [
+      "work",
+      "claim",
+      "reclaim",
+      "capture",
+      "expire",
+      "seal",
+      "redraw",
+      "settle",
+      "reveal",
+      "reveal-and-settle",
+      "escalate",
+      "judge",
+    ];
     expect([...met]).to.have.members(all);
   });
 

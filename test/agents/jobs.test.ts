@@ -5,9 +5,29 @@ import { minimumSlash } from "#sdk/job-spec.ts";
 import type { ClassRecord } from "#sdk/market-state.ts";
 import { quote } from "#sdk/pricing.ts";
 import { jobIdOf } from "#sdk/terms.ts";
-import { attemptOf, CAUGHT, isAccepted, mostSuspect, statusOf, suspicionFrom, termsOf, type Job } from "../../agents/requester/jobs.ts";
+import {
+  attemptOf,
+  CAUGHT,
+  isAccepted,
+  mostSuspect,
+  statusOf,
+  suspicionFrom,
+  termsOf,
+  type Job,
+} from "../../agents/requester/jobs.ts";
 import type { JobTicket } from "../../agents/requester/spool.ts";
-import { addressOf, BATCH_ID, CLASS, MARKET, MarketHistory, nodeAt, PARAMETERS, REQUESTER, TERMS, WINDOWS } from "../support/market-history.ts";
+import {
+  addressOf,
+  BATCH_ID,
+  CLASS,
+  MARKET,
+  MarketHistory,
+  nodeAt,
+  PARAMETERS,
+  REQUESTER,
+  TERMS,
+  WINDOWS,
+} from "../support/market-history.ts";
 
 const KEY = new Uint8Array(33).fill(2);
 
@@ -48,22 +68,47 @@ function poolOf(nodes: number, change: (history: MarketHistory) => unknown = () 
   return history.state.classes.get(CLASS)!;
 }
 
-function terms(ticket: JobTicket, pool: ClassRecord, distrusted: string[] = [], again = false): ReturnType<typeof termsOf> {
+function terms(
+  ticket: JobTicket,
+  pool: ClassRecord,
+  distrusted: string[] = [],
+  again = false,
+): ReturnType<typeof termsOf> {
   return termsOf(ticket, REQUESTER, KEY, pool, PARAMETERS, distrusted, again);
 }
 
 function jobOf(count = 6): Job {
-  const attempt = attemptOf({ chainId: 1n, market: MARKET }, TERMS, 0n, TERMS.spec, Array.from({ length: count }, (_, task) => task));
+  const attempt = attemptOf(
+    { chainId: 1n, market: MARKET },
+    TERMS,
+    0n,
+    TERMS.spec,
+    Array.from({ length: count }, (_, task) => task),
+  );
   return { ticket: ticketOf({}, count), attempts: [{ ...attempt, posted: true }], suspicion: {}, done: [] };
 }
 
 describe("termsOf", () => {
   it("asks for what the ticket says, at the least slash the market takes", () => {
     const made = terms(ticketOf(), poolOf(12));
-    expect(made).to.deep.include({ requester: REQUESTER, mode: "sampled", rate: 30_000, price: 10n, excluded: [], allowed: [] });
-    expect(made).to.include({ class: CLASS, spec: TERMS.spec, encryptionKey: hexlify(KEY), delegate: `0x${"00".repeat(20)}` });
+    expect(made).to.deep.include({
+      requester: REQUESTER,
+      mode: "sampled",
+      rate: 30_000,
+      price: 10n,
+      excluded: [],
+      allowed: [],
+    });
+    expect(made).to.include({
+      class: CLASS,
+      spec: TERMS.spec,
+      encryptionKey: hexlify(KEY),
+      delegate: `0x${"00".repeat(20)}`,
+    });
     const { challengeBond } = PARAMETERS;
-    expect(made.slashAmount).to.equal(minimumSlash({ price: 10n, verifierPrice: 12n, rate: 30_000, guess: 0, quorum: 3, challengeBond }));
+    expect(made.slashAmount).to.equal(
+      minimumSlash({ price: 10n, verifierPrice: 12n, rate: 30_000, guess: 0, quorum: 3, challengeBond }),
+    );
     expect(terms(ticketOf({ slashAmount: "123456" }), poolOf(12)).slashAmount).to.equal(123_456n);
   });
 
@@ -84,7 +129,9 @@ describe("termsOf", () => {
   });
 
   it("counts nodes and not slots, and neither counts nor names those that left", () => {
-    const more = poolOf(6, (history) => history.emit("Joined", { class: CLASS, node: nodeAt(0), slot: 6, activeFrom: 0 }));
+    const more = poolOf(6, (history) =>
+      history.emit("Joined", { class: CLASS, node: nodeAt(0), slot: 6, activeFrom: 0 }),
+    );
     expect(terms(ticketOf(), more, [nodeAt(1)]).excluded).to.deep.equal([]);
     const fewer = poolOf(8, (history) => history.leavePool(7));
     expect(terms(ticketOf(), fewer, [7, 6, 5].map(nodeAt)).excluded).to.deep.equal([nodeAt(6)]);
@@ -105,15 +152,28 @@ describe("termsOf", () => {
 
   it("makes another job of other exclusions, and the same of the same", () => {
     const context = { chainId: 1n, market: MARKET };
-    const [plain, without, again] = [terms(ticketOf(), poolOf(12)), terms(ticketOf(), poolOf(12), [nodeAt(1)]), terms(ticketOf(), poolOf(12))];
+    const [plain, without, again] = [
+      terms(ticketOf(), poolOf(12)),
+      terms(ticketOf(), poolOf(12), [nodeAt(1)]),
+      terms(ticketOf(), poolOf(12)),
+    ];
     expect(jobIdOf(context, plain)).to.equal(jobIdOf(context, again)).and.not.equal(jobIdOf(context, without));
-    expect(attemptOf(context, plain, 3n, TERMS.spec, [4, 2])).to.include({ jobId: jobIdOf(context, plain), sequence: 3n, posted: false });
+    expect(attemptOf(context, plain, 3n, TERMS.spec, [4, 2])).to.include({
+      jobId: jobIdOf(context, plain),
+      sequence: 3n,
+      posted: false,
+    });
   });
 });
 
 describe("suspicionFrom", () => {
   it("weighs being caught above sitting on any number of panels without a majority", () => {
-    const history = new MarketHistory({ count: 2 }).post().claim(nodeAt(0), 1).submit(nodeAt(0), 0).claim(nodeAt(1), 1).submit(nodeAt(1), 1);
+    const history = new MarketHistory({ count: 2 })
+      .post()
+      .claim(nodeAt(0), 1)
+      .submit(nodeAt(0), 0)
+      .claim(nodeAt(1), 1)
+      .submit(nodeAt(1), 1);
     history.wait(20).reveal();
     for (const index of [0, 1]) for (const seat of [0, 1]) history.answerFrom(index, 0, seat);
     const witness = 0;
@@ -138,7 +198,10 @@ describe("suspicionFrom", () => {
 
 describe("statusOf", () => {
   const money = (job: Job, ...records: MarketHistory[]): Record<string, bigint> => {
-    const status = statusOf(job, records.map((history) => history.record));
+    const status = statusOf(
+      job,
+      records.map((history) => history.record),
+    );
     return Object.fromEntries(Object.entries(status.money).map(([name, units]) => [name, BigInt(units)]));
   };
 
@@ -161,34 +224,77 @@ describe("statusOf", () => {
   });
 
   it("counts tasks, and what was run again for each answer", () => {
-    const history = new MarketHistory().post().claim(nodeAt(0), 2).submit(nodeAt(0), 0).claim(nodeAt(1), 4).submit(nodeAt(1), 1);
+    const history = new MarketHistory()
+      .post()
+      .claim(nodeAt(0), 2)
+      .submit(nodeAt(0), 0)
+      .claim(nodeAt(1), 4)
+      .submit(nodeAt(1), 1);
     history.wait(20).reveal().answerFrom(0, 0, 0).answerFrom(0, 0, 1).answerFrom(1, 0, 0).settle(REQUESTER, [0]);
     const status = statusOf(jobOf(), [history.record]);
-    expect(status.counts).to.deep.equal({ tasks: 6, claimed: 6, submitted: 6, sampled: 6, answered: 2 * 2 + 4, accused: 0, settled: 2 });
+    expect(status.counts).to.deep.equal({
+      tasks: 6,
+      claimed: 6,
+      submitted: 6,
+      sampled: 6,
+      answered: 2 * 2 + 4,
+      accused: 0,
+      settled: 2,
+    });
     expect(status).to.include({ batchId: BATCH_ID });
   });
 
   it("counts a node that is accused twice once", () => {
-    const history = new MarketHistory({ count: 2 }).post().claim(nodeAt(0), 1).submit(nodeAt(0), 0).claim(nodeAt(0), 1).submit(nodeAt(0), 1);
+    const history = new MarketHistory({ count: 2 })
+      .post()
+      .claim(nodeAt(0), 1)
+      .submit(nodeAt(0), 0)
+      .claim(nodeAt(0), 1)
+      .submit(nodeAt(0), 1);
     history.wait(20).reveal();
     for (const index of [0, 1]) for (const seat of [0, 1]) history.answerFrom(index, 0, seat);
-    history.judge(REQUESTER, [0, 1].map((assignment) => ({ assignment, verdict: "primary-differs", witness: assignment, round: 0, seat: 0 })), true);
+    history.judge(
+      REQUESTER,
+      [0, 1].map((assignment) => ({ assignment, verdict: "primary-differs", witness: assignment, round: 0, seat: 0 })),
+      true,
+    );
     expect(statusOf(jobOf(2), [history.record]).counts.accused).to.equal(1);
   });
 
   it("accounts for every base unit: paid, burned, returned", () => {
     const { escrow, bond } = quote(TERMS, 6, PARAMETERS);
-    const open = new MarketHistory().post().claim(nodeAt(0), 6).submit(nodeAt(0), 0).wait(20).reveal().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
+    const open = new MarketHistory()
+      .post()
+      .claim(nodeAt(0), 6)
+      .submit(nodeAt(0), 0)
+      .wait(20)
+      .reveal()
+      .answerFrom(0, 0, 0)
+      .answerFrom(0, 0, 1);
     expect(money(jobOf(), open)).to.deep.equal({ escrow, bond, paid: 0n, burned: 0n, returned: 0n });
     const paid = 6n * TERMS.price + 2n * 6n * TERMS.verifierPrice;
     const settled = open.copy().settle(REQUESTER, [0]);
     expect(money(jobOf(), settled)).to.deep.equal({ escrow, bond, paid, burned: 0n, returned: bond });
-    const forced = open.copy().wait(WINDOWS.check + WINDOWS.judge + 1).settle(nodeAt(0), [0]);
-    expect(money(jobOf(), forced)).to.deep.equal({ escrow, bond, paid, burned: PARAMETERS.bondFixed, returned: bond - PARAMETERS.bondFixed });
-    const slashed = open.copy().judge(REQUESTER, [{ assignment: 0, verdict: "primary-differs", witness: 0, round: 0, seat: 0 }], true);
+    const forced = open
+      .copy()
+      .wait(WINDOWS.check + WINDOWS.judge + 1)
+      .settle(nodeAt(0), [0]);
+    expect(money(jobOf(), forced)).to.deep.equal({
+      escrow,
+      bond,
+      paid,
+      burned: PARAMETERS.bondFixed,
+      returned: bond - PARAMETERS.bondFixed,
+    });
+    const slashed = open
+      .copy()
+      .judge(REQUESTER, [{ assignment: 0, verdict: "primary-differs", witness: 0, round: 0, seat: 0 }], true);
     slashed.wait(WINDOWS.challenge + 1).settle(nodeAt(0), [0]);
     expect(money(jobOf(), slashed)).to.include({ paid: paid - 60n, returned: bond + 60n });
-    const unclaimed = new MarketHistory().post().wait(WINDOWS.claim + 1).seal();
+    const unclaimed = new MarketHistory()
+      .post()
+      .wait(WINDOWS.claim + 1)
+      .seal();
     expect(money(jobOf(), unclaimed)).to.deep.equal({ escrow, bond, paid: 0n, burned: 0n, returned: escrow + bond });
     // Two batches for one job: the sums.
     const both = money(jobOf(), forced, settled);
@@ -197,10 +303,24 @@ describe("statusOf", () => {
   });
 
   it("says what came of each task, by the latest batch that had it", () => {
-    const first = new MarketHistory({ count: 4 }).post().claim(nodeAt(0), 2).submit(nodeAt(0), 0).wait(WINDOWS.claim + 1).seal();
+    const first = new MarketHistory({ count: 4 })
+      .post()
+      .claim(nodeAt(0), 2)
+      .submit(nodeAt(0), 0)
+      .wait(WINDOWS.claim + 1)
+      .seal();
     first.wait(20).reveal().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
-    first.judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 0, round: 0, seat: 0 }], true).wait(WINDOWS.challenge + 1).settle(REQUESTER, [0]);
-    const second = new MarketHistory({ count: 3 }).post().claim(nodeAt(1), 1).submit(nodeAt(1), 0).wait(WINDOWS.claim + 1).seal().wait(WINDOWS.reveal + 1);
+    first
+      .judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 0, round: 0, seat: 0 }], true)
+      .wait(WINDOWS.challenge + 1)
+      .settle(REQUESTER, [0]);
+    const second = new MarketHistory({ count: 3 })
+      .post()
+      .claim(nodeAt(1), 1)
+      .submit(nodeAt(1), 0)
+      .wait(WINDOWS.claim + 1)
+      .seal()
+      .wait(WINDOWS.reveal + 1);
     second.settle(nodeAt(1), [0]);
     const job = jobOf(4);
     // Task 1 came with the first batch after all; the others are posted again, in another order.
@@ -215,7 +335,12 @@ describe("statusOf", () => {
       { task: 3, outcome: "forced" },
     ]);
     job.attempts.pop();
-    expect(statusOf(job, [first.record]).results!.map(({ outcome }) => outcome)).to.deep.equal(["no-majority", "paid", "unclaimed", "unclaimed"]);
+    expect(statusOf(job, [first.record]).results!.map(({ outcome }) => outcome)).to.deep.equal([
+      "no-majority",
+      "paid",
+      "unclaimed",
+      "unclaimed",
+    ]);
   });
 });
 
@@ -223,8 +348,8 @@ describe("isAccepted", () => {
   it("takes results that their primary was paid for, and no others", () => {
     const { record } = new MarketHistory().post().claim(nodeAt(0), 6);
     const [assignment] = record.assignments;
-    const accepted = ["paid", "forced", "seat-slashed", "primary-slashed", "no-majority", "exhausted", "none"].filter((outcome) =>
-      isAccepted({ ...assignment!, outcome: { outcome, paid: 0n, penalty: 0n, block: 1 } as never }),
+    const accepted = ["paid", "forced", "seat-slashed", "primary-slashed", "no-majority", "exhausted", "none"].filter(
+      (outcome) => isAccepted({ ...assignment!, outcome: { outcome, paid: 0n, penalty: 0n, block: 1 } as never }),
     );
     expect(accepted).to.deep.equal(["paid", "forced", "seat-slashed"]);
     expect(isAccepted(assignment!)).to.equal(false);

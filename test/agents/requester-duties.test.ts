@@ -4,7 +4,15 @@ import { sampledCount } from "#sdk/sampling.ts";
 import type { Comparison } from "../../agents/requester/comparison.ts";
 import { comparisonKey, type RequesterDuty, type RequesterFacts } from "../../agents/requester/duties.ts";
 import { performAsRequester, requesterDutiesOf, type Saying } from "../support/decisions.ts";
-import { BATCH_ID, MarketHistory, nodeAt, PARAMETERS, REQUESTER, WINDOWS, type HistoryOptions } from "../support/market-history.ts";
+import {
+  BATCH_ID,
+  MarketHistory,
+  nodeAt,
+  PARAMETERS,
+  REQUESTER,
+  WINDOWS,
+  type HistoryOptions,
+} from "../support/market-history.ts";
 
 const [primary, other] = [nodeAt(0), nodeAt(1)] as const;
 const START = 1_000;
@@ -20,7 +28,9 @@ function posted(options: HistoryOptions = {}): MarketHistory {
 }
 
 function sealed(options: HistoryOptions = {}): MarketHistory {
-  return posted(options).claim(primary, options.count ?? 6).submit(primary, 0);
+  return posted(options)
+    .claim(primary, options.count ?? 6)
+    .submit(primary, 0);
 }
 
 function revealed(options: HistoryOptions = {}): MarketHistory {
@@ -65,7 +75,9 @@ function settleDown(history: MarketHistory): MarketHistory {
 
 function exceptions(duties: readonly RequesterDuty[]): (string | number)[][] {
   return duties.flatMap((duty) =>
-    duty.kind === "judge" ? duty.exceptions.map(({ assignment, verdict, round, seat }) => [assignment, verdict, round, seat]) : [],
+    duty.kind === "judge"
+      ? duty.exceptions.map(({ assignment, verdict, round, seat }) => [assignment, verdict, round, seat])
+      : [],
   );
 }
 
@@ -118,7 +130,9 @@ describe("requesterDuties", () => {
       history.until(entropyBlock * 2);
       expect(requesterDutiesOf(history)).to.deep.equal([]);
       // Told by a node that is ahead of the head the agent acts on.
-      expect(requesterDutiesOf(history, undefined, { hashes: new Map([[entropyBlock, history.hashOf(entropyBlock)]]) })).to.deep.equal([]);
+      expect(
+        requesterDutiesOf(history, undefined, { hashes: new Map([[entropyBlock, history.hashOf(entropyBlock)]]) }),
+      ).to.deep.equal([]);
       const final = { finalBlock: entropyBlock };
       expect(requesterDutiesOf(history, undefined, final)).to.deep.equal([]);
       history.wait(2);
@@ -142,7 +156,9 @@ describe("requesterDuties", () => {
       const history = unsampled().capture();
       const wrong = new Map([[history.record.seal!.entropyBlock, `0x${"99".repeat(32)}`]]);
       for (const hashes of [wrong, new Map<number, string>()]) {
-        expect(requesterDutiesOf(history, undefined, { hashes })).to.deep.equal([{ kind: "reveal-and-settle", batchId, assignments: [0] }]);
+        expect(requesterDutiesOf(history, undefined, { hashes })).to.deep.equal([
+          { kind: "reveal-and-settle", batchId, assignments: [0] },
+        ]);
       }
     });
 
@@ -161,7 +177,10 @@ describe("requesterDuties", () => {
     });
 
     it("reveals alone where one transaction would hold too much", () => {
-      for (const [count, kind] of [[50, "reveal-and-settle"], [51, "reveal"]] as const) {
+      for (const [count, kind] of [
+        [50, "reveal-and-settle"],
+        [51, "reveal"],
+      ] as const) {
         for (let fork = 0; ; ++fork) {
           const history = posted({ count, fork, terms: { mode: "sampled", rate: 1_000, maxShare: 1 } });
           for (let index = 0; index < count; ++index) history.claim(primary, 1).submit(primary, index);
@@ -195,7 +214,9 @@ describe("requesterDuties", () => {
       const says = answered(history, ["right", "wrong"]);
       const { block } = history.record.assignments[0]!.answers[1]!;
       expect(requesterDutiesOf(history, says, { finalBlock: block - 1 })).to.deep.equal([]);
-      expect(exceptions(requesterDutiesOf(history, says, { finalBlock: block }))).to.deep.equal([[0, "seat-differs", 0, 1]]);
+      expect(exceptions(requesterDutiesOf(history, says, { finalBlock: block }))).to.deep.equal([
+        [0, "seat-differs", 0, 1],
+      ]);
     });
 
     it("waits while results are being fetched", () => {
@@ -211,7 +232,12 @@ describe("requesterDuties", () => {
       settleDown(history);
       const { witness } = comparisonOf(history, says) as { witness: number };
       expect(requesterDutiesOf(history, says)).to.deep.equal([
-        { kind: "judge", batchId, exceptions: [{ assignment: 0, verdict: "primary-differs", witness, round: 0, seat: 0 }], last: true },
+        {
+          kind: "judge",
+          batchId,
+          exceptions: [{ assignment: 0, verdict: "primary-differs", witness, round: 0, seat: 0 }],
+          last: true,
+        },
       ]);
       performAsRequester(history, requesterDutiesOf(history, says)[0]!);
       expect(requesterDutiesOf(history, says)).to.deep.equal([]);
@@ -273,7 +299,9 @@ describe("requesterDuties", () => {
     it("finds no majority for good where one of two differs and nobody is left to draw", () => {
       const history = revealed({ nodes: 3 });
       const says = answered(history, ["wrong"]);
-      expect(exceptions(requesterDutiesOf(history.wait(WINDOWS.check + 1), says))).to.deep.equal([[0, "no-majority", 0, 0]]);
+      expect(exceptions(requesterDutiesOf(history.wait(WINDOWS.check + 1), says))).to.deep.equal([
+        [0, "no-majority", 0, 0],
+      ]);
     });
 
     it("counts the answers of all rounds, late ones too", () => {
@@ -295,7 +323,10 @@ describe("requesterDuties", () => {
       answered(history, ["right", "right", "wrong", "right"]);
       const says = saying({ [primary]: "false", [history.drawn(0)[0]![2]!]: "wrong" });
       const duties = requesterDutiesOf(settleDown(history), says);
-      expect(exceptions(duties)).to.deep.equal([[0, "primary-differs", 0, 0], [0, "seat-differs", 0, 2]]);
+      expect(exceptions(duties)).to.deep.equal([
+        [0, "primary-differs", 0, 0],
+        [0, "seat-differs", 0, 2],
+      ]);
       for (const duty of duties) performAsRequester(history, duty);
       expect(history.data.assignments[0]!.accused).to.deep.equal([0, 3]);
     });
@@ -303,7 +334,10 @@ describe("requesterDuties", () => {
     it("accuses two that say the same wrong thing, for they are no majority", () => {
       const history = revealed({ terms });
       const says = answered(history, ["wrong", "right", "wrong", "right"]);
-      expect(exceptions(requesterDutiesOf(settleDown(history), says))).to.deep.equal([[0, "seat-differs", 0, 0], [0, "seat-differs", 0, 2]]);
+      expect(exceptions(requesterDutiesOf(settleDown(history), says))).to.deep.equal([
+        [0, "seat-differs", 0, 0],
+        [0, "seat-differs", 0, 2],
+      ]);
     });
 
     it("accuses by a majority of the quorum as soon as the clock has run out, though not all answered", () => {
@@ -352,7 +386,10 @@ describe("requesterDuties", () => {
     });
 
     it("accuses who is odd once the others have answered, the first verifier or the primary", () => {
-      for (const [third, accused] of [["right", "seat-differs"], ["wrong", "primary-differs"]] as const) {
+      for (const [third, accused] of [
+        ["right", "seat-differs"],
+        ["wrong", "primary-differs"],
+      ] as const) {
         const history = revealed({ terms: ADAPTIVE });
         const first = answered(history, ["wrong"]);
         performAsRequester(settleDown(history), requesterDutiesOf(history, first)[0]!);
@@ -497,7 +534,9 @@ describe("requesterDuties", () => {
     const says = answered(history, ["wrong", "right"]);
     settleDown(history);
     expect(requesterDutiesOf(history, says)).to.deep.equal(requesterDutiesOf(history, says));
-    const closed = sealed().wait(WINDOWS.reveal + 1).settle(primary, [0]);
+    const closed = sealed()
+      .wait(WINDOWS.reveal + 1)
+      .settle(primary, [0]);
     expect(requesterDutiesOf(closed)).to.deep.equal([]);
     expect(closed.data.bondBurned).to.equal(true);
   });
@@ -511,7 +550,10 @@ describe("requesterDuties", () => {
     rewound.events.splice(last, Infinity);
     expect(exceptions(requesterDutiesOf(history, says))).to.have.length(1);
     expect(requesterDutiesOf(rewound, says)).to.deep.equal([]);
-    rewound.events.splice(rewound.events.findIndex(({ name }) => name === "Revealed"), Infinity);
+    rewound.events.splice(
+      rewound.events.findIndex(({ name }) => name === "Revealed"),
+      Infinity,
+    );
     const again = rewound.copy();
     const facts: Partial<RequesterFacts> = { now: again.record.seal!.at + 30 };
     expect(requesterDutiesOf(again, says, facts)).to.deep.equal([{ kind: "reveal", batchId }]);
@@ -537,10 +579,15 @@ describe("requesterDuties", () => {
     const history = posted({ count, nodes: 14, terms: { quorum: 7, maxShare: 1 } });
     for (let index = 0; index < count; ++index) history.claim(primary, 1).submit(primary, index);
     history.wait(20).reveal();
-    for (let index = 0; index < count; ++index) for (const seat of [0, 1, 2, 3, 4, 5]) history.answerFrom(index, 0, seat);
+    for (let index = 0; index < count; ++index)
+      for (const seat of [0, 1, 2, 3, 4, 5]) history.answerFrom(index, 0, seat);
     settleDown(history);
     for (const assignment of history.record.assignments) {
-      const odd = [1, 3, 5].map((seat) => ({ member: { round: 0, seat }, node: assignment.answers[seat]!.node, witness: assignment.first }));
+      const odd = [1, 3, 5].map((seat) => ({
+        member: { round: 0, seat },
+        node: assignment.answers[seat]!.node,
+        witness: assignment.first,
+      }));
       comparisons.set(comparisonKey(BATCH_ID, assignment), { kind: "differ", odd });
     }
     const sizes: number[] = [];

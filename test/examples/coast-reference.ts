@@ -8,7 +8,12 @@ type Vector = [number, number, number];
  * Kilometres from a place to the nearest of all coasts, the slow way: every segment, with angles
  * instead of chords, so that it shares nothing with the module.
  */
-export function coastReference({ stepsAround, latitudeOrigin, latitudeStep, lines }: Coast): (longitude: number, latitude: number) => number {
+export function coastReference({
+  stepsAround,
+  latitudeOrigin,
+  latitudeStep,
+  lines,
+}: Coast): (longitude: number, latitude: number) => number {
   const arcs = lines.flatMap((line) => {
     const points = line.map(([east, north]) =>
       vector((360 * east) / stepsAround - 180, latitudeOrigin + north * latitudeStep),

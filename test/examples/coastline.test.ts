@@ -56,7 +56,10 @@ describe("coastline", () => {
   });
 
   const runTile = (coast: Uint8Array, tile: string): Promise<TaskOutcome> => {
-    const input = new Map([["coast.bin", coast], ["tile.txt", new TextEncoder().encode(tile)]]);
+    const input = new Map([
+      ["coast.bin", coast],
+      ["tile.txt", new TextEncoder().encode(tile)],
+    ]);
     return executor.run({ program, args: [], index: 0, input, limits: LIMITS });
   };
 
@@ -78,7 +81,14 @@ describe("coastline", () => {
     it("imports no clock, no randomness and no environment", async () => {
       const imports = WebAssembly.Module.imports(await WebAssembly.compile(program as BufferSource));
       expect(imports.map(({ name }) => name)).to.have.members([
-        "fd_close", "fd_filestat_get", "fd_prestat_dir_name", "fd_prestat_get", "fd_read", "fd_write", "path_open", "proc_exit",
+        "fd_close",
+        "fd_filestat_get",
+        "fd_prestat_dir_name",
+        "fd_prestat_get",
+        "fd_read",
+        "fd_write",
+        "path_open",
+        "proc_exit",
       ]);
     });
 
@@ -109,7 +119,10 @@ describe("coastline", () => {
     it("is measured to the arc between two points, not to the points", async () => {
       const equator = encodeCoast(coastOf(degrees([-60, 0], [60, 0])));
       expect(await distanceAt(equator, 0.05, 10.05)).to.be.closeTo(10.05 * KILOMETRES_PER_DEGREE, ROUNDING);
-      expect(await distanceAt(equator, 75.05, 0.05)).to.be.closeTo(Math.hypot(15.05, 0.05) * KILOMETRES_PER_DEGREE, 0.1);
+      expect(await distanceAt(equator, 75.05, 0.05)).to.be.closeTo(
+        Math.hypot(15.05, 0.05) * KILOMETRES_PER_DEGREE,
+        0.1,
+      );
     });
 
     it("is the same from both sides of the antimeridian", async () => {
@@ -149,7 +162,10 @@ describe("coastline", () => {
         const x = random(360);
         const y = random(180);
         const expected = kilometresToCoast(x - 179.5, 89.5 - y);
-        expect(Math.abs(raster[y * 360 + x]!) / 10, `pixel ${x}, ${y}`).to.be.closeTo(Math.max(expected, 0.1), ROUNDING);
+        expect(Math.abs(raster[y * 360 + x]!) / 10, `pixel ${x}, ${y}`).to.be.closeTo(
+          Math.max(expected, 0.1),
+          ROUNDING,
+        );
       }
     });
 
@@ -158,7 +174,9 @@ describe("coastline", () => {
       const random = randomNumbers(7);
       for (let world = 0; world < 8; world++) {
         const lines = Array.from({ length: 12 }, () =>
-          degrees(...Array.from({ length: 3 + random(30) }, (): [number, number] => [random(361) - 180, random(181) - 90])),
+          degrees(
+            ...Array.from({ length: 3 + random(30) }, (): [number, number] => [random(361) - 180, random(181) - 90]),
+          ),
         );
         const coast = coastOf(...lines);
         const tile = "x 0\ny 0\nwidth 40\nheight 20\nmapWidth 40\nmapHeight 20\n";
@@ -227,8 +245,14 @@ describe("coastline", () => {
       this.timeout(60_000);
       const size = { width: 144, height: 72 };
       const digests: string[] = [];
-      for (const [columns, rows] of [[1, 1], [12, 6], [3, 8]] as const) {
-        digests.push(rasterDigest(await runPlain({ executor, program, layout: { ...size, columns, rows }, detail: "50m" })));
+      for (const [columns, rows] of [
+        [1, 1],
+        [12, 6],
+        [3, 8],
+      ] as const) {
+        digests.push(
+          rasterDigest(await runPlain({ executor, program, layout: { ...size, columns, rows }, detail: "50m" })),
+        );
       }
       expect(new Set(digests)).to.have.lengthOf(1);
     });
@@ -238,7 +262,9 @@ describe("coastline", () => {
       const layout: Layout = { width: 72, height: 36, columns: 3, rows: 2 };
       const metered = new WasmExecutor();
       try {
-        const [one, other] = [metered, executor].map((by) => runPlain({ executor: by, program, layout, detail: "50m" }));
+        const [one, other] = [metered, executor].map((by) =>
+          runPlain({ executor: by, program, layout, detail: "50m" }),
+        );
         expect(rasterDigest(await one!)).to.equal(rasterDigest(await other!));
       } finally {
         await metered.close();
@@ -297,7 +323,11 @@ describe("coastline", () => {
     const colourAt = (longitude: number, latitude: number) => {
       const x = margin + Math.floor(((longitude + 180) / 360) * 480);
       const y = margin + Math.floor(((90 - latitude) / 180) * 240);
-      return [...picture.data.subarray((y * picture.width + x) * 4, (y * picture.width + x) * 4 + 3)] as [number, number, number];
+      return [...picture.data.subarray((y * picture.width + x) * 4, (y * picture.width + x) * 4 + 3)] as [
+        number,
+        number,
+        number,
+      ];
     };
     const [, , blueAtSea] = colourAt(-140, -45);
     expect(colourAt(-140, -45)[0]).to.be.below(blueAtSea);

@@ -33,7 +33,23 @@ const INPUT = new Map([
 
 /** A small square island at zero, and the part of a map that has it in the middle. */
 const COAST = new Map([
-  ["coast.bin", encodeCoast({ stepsAround: 360e6, latitudeOrigin: -90, latitudeStep: 1e-6, lines: [[[178e6, 88e6], [182e6, 88e6], [182e6, 92e6], [178e6, 92e6], [178e6, 88e6]]] })],
+  [
+    "coast.bin",
+    encodeCoast({
+      stepsAround: 360e6,
+      latitudeOrigin: -90,
+      latitudeStep: 1e-6,
+      lines: [
+        [
+          [178e6, 88e6],
+          [182e6, 88e6],
+          [182e6, 92e6],
+          [178e6, 92e6],
+          [178e6, 88e6],
+        ],
+      ],
+    }),
+  ],
   ["tile.txt", new TextEncoder().encode("x 74\ny 35\nwidth 12\nheight 10\nmapWidth 160\nmapHeight 80\n")],
 ]);
 
@@ -107,7 +123,7 @@ const GOLDEN: Record<string, Golden> = {
     fuel: 9_370n,
     peakMemoryBytes: 65_536,
   },
-  "chance": {
+  chance: {
     program: "probe",
     args: ["random"],
     exit: { code: 0 },
@@ -233,11 +249,22 @@ describe(`results on Node ${process.versions.node}`, function () {
   for (const [what, golden] of Object.entries(GOLDEN)) {
     it(`are as on every other, of ${what}`, async () => {
       const { args, input = INPUT, limits } = golden;
-      const task: TaskInput = { program: await PROGRAMS[golden.program](), args, index: 7, input, limits: { ...LIMITS, ...limits } };
+      const task: TaskInput = {
+        program: await PROGRAMS[golden.program](),
+        args,
+        index: 7,
+        input,
+        limits: { ...LIMITS, ...limits },
+      };
       const outcome = await executor.run(task);
       const { fuel, peakMemoryBytes } = outcome.usage;
       const { exit, output, fuel: wanted, peakMemoryBytes: peak } = golden;
-      const actual = { exit: outcome.exit, output: await computeContentId(outputDirectory(outcome)), fuel, peakMemoryBytes };
+      const actual = {
+        exit: outcome.exit,
+        output: await computeContentId(outputDirectory(outcome)),
+        fuel,
+        peakMemoryBytes,
+      };
       expect(actual).to.deep.equal({ exit, output, fuel: wanted, peakMemoryBytes: peak });
     });
   }

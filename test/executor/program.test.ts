@@ -35,7 +35,9 @@ describe("checking a program", function () {
 
   it("passes errors on from the worker with their code and details", async () => {
     const executor = new WasmExecutor();
-    const error = (await executor.check(Buffer.from("#!/bin/sh\necho hello")).catch((caught: unknown) => caught)) as Refusal;
+    const error = (await executor
+      .check(Buffer.from("#!/bin/sh\necho hello"))
+      .catch((caught: unknown) => caught)) as Refusal;
     await executor.close();
     expect(error).to.include({ code: "PROGRAM_NOT_WASM", exit: 2 });
     expect(error.details["begins"]).to.equal("23212f62");
@@ -50,7 +52,9 @@ describe("checking a program", function () {
   it("refuses every truncation of a good module with a code", async () => {
     const probe = await probeProgram();
     for (let length = 0; length < probe.length; length += 97) {
-      expect(refusal(probe.subarray(0, length))?.code, `${length} bytes`).to.match(/^PROGRAM_(NOT_WASM|INVALID|NO_ENTRY)$/);
+      expect(refusal(probe.subarray(0, length))?.code, `${length} bytes`).to.match(
+        /^PROGRAM_(NOT_WASM|INVALID|NO_ENTRY)$/,
+      );
     }
   });
 
@@ -107,7 +111,10 @@ describe("checking a program", function () {
     ["a million functions", { functions: [0xc0, 0x84, 0x3d] }],
     ["loops a hundred deep", { bodies: [[0, ...loops(100), ...ends(100), 0x0b]] }],
     ["five thousand loops", { bodies: [[0, ...Array<number[]>(5000).fill([0x03, 0x40, 0x0b]).flat(), 0x0b]] }],
-    ["many branches over many locals", { bodies: [[1, 0x90, 0x4e, 0x7f, ...Array<number[]>(6000).fill([0x02, 0x40, 0x0b]).flat(), 0x0b]] }],
+    [
+      "many branches over many locals",
+      { bodies: [[1, 0x90, 0x4e, 0x7f, ...Array<number[]>(6000).fill([0x02, 0x40, 0x0b]).flat(), 0x0b]] },
+    ],
     ["a million locals", { bodies: [[1, 0xc0, 0x84, 0x3d, 0x7f, 0x0b]] }],
   ];
   for (const [what, parts] of bombs) {

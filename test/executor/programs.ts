@@ -246,18 +246,31 @@ const text = (name: string): number[] => [name.length, ...Buffer.from(name)];
 export const commandExports = (index: number): number[] => [2, ...text("_start"), 0, index, ...text("memory"), 2, 0];
 
 /** One import of a function with type `type`. */
-export const functionImport = (module: string, name: string, type = 0): number[] => [1, ...text(module), ...text(name), 0, type];
+export const functionImport = (module: string, name: string, type = 0): number[] => [
+  1,
+  ...text(module),
+  ...text(name),
+  0,
+  type,
+];
 
 /** One import of something else, with its description. */
 export const otherImport = (module: string, name: string, description: number[]): number[] => [
-  1, ...text(module), ...text(name), ...description,
+  1,
+  ...text(module),
+  ...text(name),
+  ...description,
 ];
 
 /** Builds the binary. */
 export function assemble(parts: ModuleParts): Uint8Array {
   const out = new BinaryWriter().byte(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
   const section = (number: number, content: number[] | undefined): void => {
-    if (content !== undefined) out.byte(number).u32(content.length).byte(...content);
+    if (content !== undefined)
+      out
+        .byte(number)
+        .u32(content.length)
+        .byte(...content);
   };
   section(1, parts.types ?? [1, 0x60, 0, 0]);
   section(2, parts.imports);

@@ -26,7 +26,14 @@ describe("WasmExecutor", function () {
   }
 
   function task(command: string, changes: Changes = {}): TaskInput {
-    return { program: probe, args: command.split(" "), index: 7, input, ...changes, limits: { ...limits, ...changes.limits } };
+    return {
+      program: probe,
+      args: command.split(" "),
+      index: 7,
+      input,
+      ...changes,
+      limits: { ...limits, ...changes.limits },
+    };
   }
 
   function run(command: string, changes: Changes = {}): Promise<TaskOutcome> {
@@ -178,7 +185,10 @@ describe("WasmExecutor", function () {
       for (const command of ["flood stdout", "flood file", "sparse"]) {
         const outcome = await run(command);
         expect(outcome.exit, command).to.deep.equal({ limit: "output" });
-        const held = [outcome.stdout, outcome.stderr, ...outcome.files.values()].reduce((sum, { length }) => sum + length, 0);
+        const held = [outcome.stdout, outcome.stderr, ...outcome.files.values()].reduce(
+          (sum, { length }) => sum + length,
+          0,
+        );
         expect(held, command).to.be.at.most(limits.outputBytes);
       }
     });
@@ -187,7 +197,9 @@ describe("WasmExecutor", function () {
       const { stdout, stderr, files } = await run("copy b.txt result.txt");
       const outputBytes = stdout.length + stderr.length + files.get("result.txt")!.length;
       expect((await run("copy b.txt result.txt", { limits: { outputBytes } })).exit).to.deep.equal({ code: 0 });
-      expect((await run("copy b.txt result.txt", { limits: { outputBytes: outputBytes - 1 } })).exit).to.deep.equal({ limit: "output" });
+      expect((await run("copy b.txt result.txt", { limits: { outputBytes: outputBytes - 1 } })).exit).to.deep.equal({
+        limit: "output",
+      });
     });
 
     it("stops a million files", async () => {
@@ -210,8 +222,8 @@ describe("WasmExecutor", function () {
     it("counts wide frames by their width, before the engine's own stack ends", async () => {
       // A function with 5,000 locals that all live across a call to itself.
       const locals = 5000;
-      const body = [1, locals & 0x7f | 0x80, locals >> 7, 0x7f];
-      const leb = (value: number): number[] => (value < 128 ? [value] : [value & 0x7f | 0x80, value >> 7]);
+      const body = [1, (locals & 0x7f) | 0x80, locals >> 7, 0x7f];
+      const leb = (value: number): number[] => (value < 128 ? [value] : [(value & 0x7f) | 0x80, value >> 7]);
       for (let local = 0; local < locals; local++) body.push(0x23, 0, 0x21, ...leb(local));
       body.push(0x10, 0);
       for (let local = 0; local < locals; local++) body.push(0x20, ...leb(local), 0x23, 0, 0x6a, 0x24, 0);
@@ -229,7 +241,23 @@ describe("WasmExecutor", function () {
       const fill = (bytes: number): Uint8Array =>
         assemble({
           memory: [1, 0, 16],
-          bodies: [[0, 0x41, 0, 0x41, 1, 0x41, bytes & 0x7f | 0x80, bytes >> 7 & 0x7f | 0x80, bytes >> 14, 0xfc, 11, 0, 0x0b]],
+          bodies: [
+            [
+              0,
+              0x41,
+              0,
+              0x41,
+              1,
+              0x41,
+              (bytes & 0x7f) | 0x80,
+              ((bytes >> 7) & 0x7f) | 0x80,
+              bytes >> 14,
+              0xfc,
+              11,
+              0,
+              0x0b,
+            ],
+          ],
         });
       const [none, much] = [await run("", { program: fill(0) }), await run("", { program: fill(800_000) })];
       expect(much.exit).to.deep.equal({ code: 0 });
@@ -238,7 +266,10 @@ describe("WasmExecutor", function () {
   });
 
   describe("faults of the program", () => {
-    const one: [string, string][] = [["divide 0", "divide-by-zero"], ["outside", "out-of-bounds"]];
+    const one: [string, string][] = [
+      ["divide 0", "divide-by-zero"],
+      ["outside", "out-of-bounds"],
+    ];
     for (const [command, trap] of one) {
       it(`calls ${command} ${trap}`, async () => expect((await run(command)).exit).to.deep.equal({ trap }));
     }
@@ -270,7 +301,18 @@ describe("WasmExecutor", function () {
 
   describe("determinism", () => {
     it("gives the same bytes and counts in one worker, in fresh workers and side by side", async () => {
-      const commands = ["copy b.txt r", "count 12345", "list", "random", "clock", "nan 0", "files", "memory", "recurse 99999999", "flood file"];
+      const commands = [
+        "copy b.txt r",
+        "count 12345",
+        "list",
+        "random",
+        "clock",
+        "nan 0",
+        "files",
+        "memory",
+        "recurse 99999999",
+        "flood file",
+      ];
       const first = await Promise.all(commands.map(async (command) => fingerprint(await run(command))));
       const other = new WasmExecutor({ workers: 2 });
       try {
@@ -284,7 +326,13 @@ describe("WasmExecutor", function () {
     it("makes every NaN the same, but leaves those it was given alone", async () => {
       const quiet = "7ff8000000000000";
       expect(lines(await run("nan 0"))).to.deep.equal([
-        quiet, quiet, quiet, quiet, "7fc00000", "fff8000000000000", "fffc000000000123",
+        quiet,
+        quiet,
+        quiet,
+        quiet,
+        "7fc00000",
+        "fff8000000000000",
+        "fffc000000000123",
       ]);
     });
 
@@ -315,7 +363,12 @@ describe("WasmExecutor", function () {
         { input: new Map([["../x", Buffer.alloc(1)]]) },
         { input: new Map([["/x", Buffer.alloc(1)]]) },
         { input: new Map([["a//x", Buffer.alloc(1)]]) },
-        { input: new Map([["a", Buffer.alloc(1)], ["a/b", Buffer.alloc(1)]]) },
+        {
+          input: new Map([
+            ["a", Buffer.alloc(1)],
+            ["a/b", Buffer.alloc(1)],
+          ]),
+        },
         { limits: { fuel: 0n } },
         { limits: { fuel: 1n << 63n } },
         { limits: { seconds: 0 } },
@@ -347,7 +400,9 @@ describe("WasmExecutor", function () {
     });
 
     it("refuses no workers at all", () => {
-      expect(() => new WasmExecutor({ workers: 0 })).to.throw().with.property("code", "CONFIG_INVALID");
+      expect(() => new WasmExecutor({ workers: 0 }))
+        .to.throw()
+        .with.property("code", "CONFIG_INVALID");
     });
   });
 });

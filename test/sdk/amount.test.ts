@@ -36,11 +36,26 @@ describe("amount", () => {
   it("refuses what is no number, in every parser", () => {
     for (const value of NONSENSE) {
       const shown = String(value).slice(0, 20);
-      expect(code(() => parseAmount(value, 18)), shown).to.equal("AMOUNT_INVALID");
-      expect(code(() => parseShare(value)), shown).to.equal("SHARE_INVALID");
-      expect(code(() => parseDuration(value)), shown).to.equal("DURATION_INVALID");
-      expect(code(() => parseSize(value)), shown).to.equal("SIZE_INVALID");
-      expect(code(() => parseCount(value)), shown).to.equal("COUNT_INVALID");
+      expect(
+        code(() => parseAmount(value, 18)),
+        shown,
+      ).to.equal("AMOUNT_INVALID");
+      expect(
+        code(() => parseShare(value)),
+        shown,
+      ).to.equal("SHARE_INVALID");
+      expect(
+        code(() => parseDuration(value)),
+        shown,
+      ).to.equal("DURATION_INVALID");
+      expect(
+        code(() => parseSize(value)),
+        shown,
+      ).to.equal("SIZE_INVALID");
+      expect(
+        code(() => parseCount(value)),
+        shown,
+      ).to.equal("COUNT_INVALID");
     }
   });
 

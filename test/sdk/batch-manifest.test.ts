@@ -52,7 +52,10 @@ describe("batch-manifest", () => {
       `{"version":1,"tasks":${"[".repeat(20)}${"]".repeat(20)}}`,
     ];
     for (const text of bad) {
-      expect(code(() => parseBatchManifest(utf8.encode(text), 1)), text.slice(0, 100)).to.equal("BATCH_MANIFEST_INVALID");
+      expect(
+        code(() => parseBatchManifest(utf8.encode(text), 1)),
+        text.slice(0, 100),
+      ).to.equal("BATCH_MANIFEST_INVALID");
     }
     const notUtf8 = utf8.encode(good.replace(id, "x")).map((byte) => (byte === 0x78 ? 0xff : byte));
     expect(code(() => parseBatchManifest(notUtf8, 1))).to.equal("BATCH_MANIFEST_INVALID");

@@ -36,7 +36,10 @@ describe("the SDK in a browser bundle", function () {
     const shown = runInContext("surety.formatAmount(surety.parseAmount('0.5', 18), 18)", page) as string;
     expect(shown).to.equal("0.5");
     const key = `0x${"01".repeat(32)}`;
-    const drawn = runInContext(`surety.sampledTasks("${key}", { assignment: 0, first: 0, count: 4 }, 1_000_000)`, page) as number[];
+    const drawn = runInContext(
+      `surety.sampledTasks("${key}", { assignment: 0, first: 0, count: 4 }, 1_000_000)`,
+      page,
+    ) as number[];
     expect([...drawn].sort()).to.deep.equal([0, 1, 2, 3]);
     expect(runInContext("typeof surety.SuretyClient", page)).to.equal("function");
   });

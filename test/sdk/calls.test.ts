@@ -31,13 +31,31 @@ const terms: Terms = {
   allowed: [address(2)],
   excluded: [address(3), address(4)],
 };
-const batch: Batch = { job: bytes32(1), sequence: 2n, count: 3, slots: 4, manifest: bytes32(5), seedCommitment: bytes32(6) };
+const batch: Batch = {
+  job: bytes32(1),
+  sequence: 2n,
+  count: 3,
+  slots: 4,
+  manifest: bytes32(5),
+  seedCommitment: bytes32(6),
+};
 const submission: Submission = { node: address(5), first: 6, count: 7, root: bytes32(8), content: bytes32(9) };
 const publication = { root: bytes32(31), manifest: bytes32(32), envelope: "0x1234" };
 const exception = { assignment: 1, verdict: "seat-differs" as const, witness: 2, round: 3, seat: 4, submission };
-const settlement = { assignment: 1, submission, answers: [{ node: address(7), root: bytes32(8), content: bytes32(9) }] };
+const settlement = {
+  assignment: 1,
+  submission,
+  answers: [{ node: address(7), root: bytes32(8), content: bytes32(9) }],
+};
 const place = { market: address(1), class: bytes32(2), slot: 3 };
-const host: HostClass = { market: address(1), runtime: "container", fullSlash: false, slotStake: 2n, priceFloor: 3n, resources: bytes32(4) };
+const host: HostClass = {
+  market: address(1),
+  runtime: "container",
+  fullSlash: false,
+  slotStake: 2n,
+  priceFloor: 3n,
+  resources: bytes32(4),
+};
 const open = { terms, batch };
 
 /** Each call with the values it must carry, as ethers prints them. */
@@ -80,7 +98,10 @@ const FOR_MARKETS = ["commitAssignment", "commitSeat", "release", "slash", "fine
 
 function changing(contract: Interface): string[] {
   return contract.fragments
-    .filter((fragment): fragment is FunctionFragment => fragment.type === "function" && !(fragment as FunctionFragment).constant)
+    .filter(
+      (fragment): fragment is FunctionFragment =>
+        fragment.type === "function" && !(fragment as FunctionFragment).constant,
+    )
     .map(({ name }) => name)
     .filter((name) => !FOR_MARKETS.includes(name))
     .sort();
@@ -101,8 +122,12 @@ describe("calls", () => {
         expect(contract.parseTransaction({ data: call.data })?.name).to.equal(name);
       }
     }
-    expect(tokenInterface.parseTransaction(calls.approve(to, { spender: address(1), amount: 2n }))?.args.toArray()).to.deep.equal([address(1), 2n]);
-    expect(tokenInterface.parseTransaction(calls.transfer(to, { to: address(1), amount: 2n }))?.name).to.equal("transfer");
+    expect(
+      tokenInterface.parseTransaction(calls.approve(to, { spender: address(1), amount: 2n }))?.args.toArray(),
+    ).to.deep.equal([address(1), 2n]);
+    expect(tokenInterface.parseTransaction(calls.transfer(to, { to: address(1), amount: 2n }))?.name).to.equal(
+      "transfer",
+    );
   });
 
   it("carry every value in its place", () => {
@@ -121,7 +146,15 @@ describe("calls", () => {
     expect(sent("claim")).to.deep.equal([sentTerms, sentBatch, 1n, 2n, 3n]);
     expect(sent("reclaim")).to.deep.equal([sentTerms, sentBatch, 1n, 2n, 3n]);
     expect(sent("submit")).to.deep.equal([bytes32(1), 2n, root, manifest, envelope]);
-    expect(sent("answer")).to.deep.equal([sentTerms, sentBatch, [1n, 2n, 3n], sentSubmission, root, manifest, envelope]);
+    expect(sent("answer")).to.deep.equal([
+      sentTerms,
+      sentBatch,
+      [1n, 2n, 3n],
+      sentSubmission,
+      root,
+      manifest,
+      envelope,
+    ]);
     expect(sent("judge")).to.deep.equal([sentTerms, sentBatch, [[1n, 2n, 2n, 3n, 4n, sentSubmission]], true]);
     const sentSettlement = [1n, sentSubmission, [[address(7), bytes32(8), bytes32(9)]]];
     expect(sent("settle")).to.deep.equal([sentTerms, sentBatch, [sentSettlement]]);

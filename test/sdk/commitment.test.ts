@@ -26,7 +26,12 @@ const opening = (task: number): Opening => ({ task, digest: filled(task + 1), sa
 
 const some32 = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => hexlify(bytes));
 const some20 = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => hexlify(bytes));
-const someContext = fc.record({ chainId: fc.bigInt({ min: 1n, max: 2n ** 256n - 1n }), market: some20, batchId: some32, member: some20 });
+const someContext = fc.record({
+  chainId: fc.bigInt({ min: 1n, max: 2n ** 256n - 1n }),
+  market: some20,
+  batchId: some32,
+  member: some20,
+});
 const someOpening = fc.record({ task: fc.nat(100_000), digest: some32, salt: some32 });
 
 const code = (act: () => unknown): string => {
@@ -93,25 +98,34 @@ describe("commitment", () => {
 
   it("hashes what abi.encode writes", () => {
     fc.assert(
-      fc.property(someContext, someOpening, some32, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (context, shown, secret, sequence) => {
-        const { chainId, market, batchId, member } = context;
-        const nonce = keccak256(coder.encode(["uint256", "address", "bytes32"], [chainId, market, batchId]));
-        expect(batchNonce(context)).to.equal(nonce);
-        expect(taskDigest(nonce, shown.task, secret)).to.equal(
-          keccak256(coder.encode(["bytes32", "uint256", "bytes32"], [nonce, shown.task, secret])),
-        );
-        const encoded = coder.encode(
-          [...LEAF_TYPES],
-          [chainId, market, batchId, shown.task, member, shown.digest, shown.salt],
-        );
-        expect(leaf(shown, context)).to.equal(keccak256(concat([keccak256(encoded)])));
-        if (BigInt(secret) === 0n) return;
-        expect(seedCommitment({ chainId, market, jobId: batchId, sequence }, secret)).to.equal(
-          keccak256(
-            coder.encode(["uint256", "address", "bytes32", "uint64", "bytes32"], [chainId, market, batchId, sequence, secret]),
-          ),
-        );
-      }),
+      fc.property(
+        someContext,
+        someOpening,
+        some32,
+        fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        (context, shown, secret, sequence) => {
+          const { chainId, market, batchId, member } = context;
+          const nonce = keccak256(coder.encode(["uint256", "address", "bytes32"], [chainId, market, batchId]));
+          expect(batchNonce(context)).to.equal(nonce);
+          expect(taskDigest(nonce, shown.task, secret)).to.equal(
+            keccak256(coder.encode(["bytes32", "uint256", "bytes32"], [nonce, shown.task, secret])),
+          );
+          const encoded = coder.encode(
+            [...LEAF_TYPES],
+            [chainId, market, batchId, shown.task, member, shown.digest, shown.salt],
+          );
+          expect(leaf(shown, context)).to.equal(keccak256(concat([keccak256(encoded)])));
+          if (BigInt(secret) === 0n) return;
+          expect(seedCommitment({ chainId, market, jobId: batchId, sequence }, secret)).to.equal(
+            keccak256(
+              coder.encode(
+                ["uint256", "address", "bytes32", "uint64", "bytes32"],
+                [chainId, market, batchId, sequence, secret],
+              ),
+            ),
+          );
+        },
+      ),
     );
   });
 

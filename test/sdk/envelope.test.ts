@@ -17,7 +17,14 @@ import { encryptionKeyPair } from "#sdk/seed.ts";
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
 const address = (byte: number): string => getAddress(hexlify(new Uint8Array(20).fill(byte)));
 
-const CONTEXT: SeatContext = { chainId: 31337n, market: address(0xaa), batchId: filled(1), assignment: 2, round: 1, seat: 3 };
+const CONTEXT: SeatContext = {
+  chainId: 31337n,
+  market: address(0xaa),
+  batchId: filled(1),
+  assignment: 2,
+  round: 1,
+  seat: 3,
+};
 const NODE = address(0x0b);
 const CONTENT: EnvelopeContent = { manifestKey: new Uint8Array(32).fill(9), manifestHash: filled(8), node: NODE };
 const { publicKey: recipientPublicKey, secretKey: recipientSecretKey } = encryptionKeyPair(filled(0x42));
@@ -52,7 +59,12 @@ describe("envelope", () => {
     for (const context of OTHER_CONTEXTS) {
       expect(code(() => openEnvelope({ ...openable, context }))).to.equal("ENVELOPE_UNREADABLE");
     }
-    for (const garbage of [new Uint8Array(0), new Uint8Array(ENVELOPE_LENGTH), sealed.slice(1), sealed.map((byte) => byte ^ 1)]) {
+    for (const garbage of [
+      new Uint8Array(0),
+      new Uint8Array(ENVELOPE_LENGTH),
+      sealed.slice(1),
+      sealed.map((byte) => byte ^ 1),
+    ]) {
       expect(code(() => openEnvelope({ ...openable, sealed: garbage }))).to.equal("ENVELOPE_UNREADABLE");
     }
     const long = seal({ recipientPublicKey, info: new Uint8Array(0), plaintext: new Uint8Array(100_000) }).sealed;
@@ -64,11 +76,17 @@ describe("envelope", () => {
   });
 
   it("blames the caller, not the envelope, for malformed values of its own", () => {
-    expect(code(() => openEnvelope({ ...openable, recipientSecretKey: new Uint8Array(32) }))).to.equal("HPKE_KEY_INVALID");
+    expect(code(() => openEnvelope({ ...openable, recipientSecretKey: new Uint8Array(32) }))).to.equal(
+      "HPKE_KEY_INVALID",
+    );
     expect(code(() => openEnvelope({ ...openable, member: "0x12" }))).to.equal("CONTEXT_INVALID");
-    expect(code(() => sealEnvelope({ ...REQUEST, content: { ...CONTENT, manifestHash: "0x12" } }))).to.equal("CONTEXT_INVALID");
+    expect(code(() => sealEnvelope({ ...REQUEST, content: { ...CONTENT, manifestHash: "0x12" } }))).to.equal(
+      "CONTEXT_INVALID",
+    );
     expect(code(() => sealEnvelope({ ...REQUEST, context: { ...CONTEXT, seat: -1 } }))).to.equal("CONTEXT_INVALID");
-    expect(code(() => sealEnvelope({ ...REQUEST, recipientPublicKey: new Uint8Array(33) }))).to.equal("HPKE_KEY_INVALID");
+    expect(code(() => sealEnvelope({ ...REQUEST, recipientPublicKey: new Uint8Array(33) }))).to.equal(
+      "HPKE_KEY_INVALID",
+    );
   });
 
   it("opens for the requester, in 165 bytes, whatever the case of the addresses", () => {

@@ -52,7 +52,10 @@ function logOf(contract: Interface, fragment: EventFragment, values: unknown[]):
 }
 
 describe("events", () => {
-  const contracts = { market: marketInterface, registry: registryInterface, vault: vaultInterface } as Record<string, Interface>;
+  const contracts = { market: marketInterface, registry: registryInterface, vault: vaultInterface } as Record<
+    string,
+    Interface
+  >;
   for (const [contractName, contract] of Object.entries(contracts)) {
     it(`of the ${contractName} decode to plain values, each of them`, () => {
       let events = 0;
@@ -60,7 +63,13 @@ describe("events", () => {
         const samples = fragment.inputs.map(sample);
         const names = fragment.inputs.map(({ name }) => RENAMED[name] ?? name);
         const plain = Object.fromEntries(names.map((name, index) => [name, samples[index]![1]]));
-        const event = decodeEvent(logOf(contract, fragment, samples.map(([raw]) => raw)));
+        const event = decodeEvent(
+          logOf(
+            contract,
+            fragment,
+            samples.map(([raw]) => raw),
+          ),
+        );
         expect(event).to.deep.equal({ name: fragment.name, ...plain, ...place });
         events += 1;
       });
@@ -76,10 +85,19 @@ describe("events", () => {
 
   it("that are malformed are refused", async () => {
     const judged = marketInterface.getEvent("Settled") as EventFragment;
-    const good = logOf(marketInterface, judged, judged.inputs.map((each) => sample(each)[0]));
+    const good = logOf(
+      marketInterface,
+      judged,
+      judged.inputs.map((each) => sample(each)[0]),
+    );
     expect(decodeEvent(good)?.name).to.equal("Settled");
     const unknownOutcome = `0x${"63".padStart(64, "0")}${good.data.slice(66)}`;
-    for (const flawed of [{ data: "0x" }, { data: good.data.slice(0, -64) }, { topics: good.topics.slice(0, 2) }, { data: unknownOutcome }]) {
+    for (const flawed of [
+      { data: "0x" },
+      { data: good.data.slice(0, -64) },
+      { topics: good.topics.slice(0, 2) },
+      { data: unknownOutcome },
+    ]) {
       expect(await codeOf(() => decodeEvent({ ...good, ...flawed }))).to.equal("EVENT_MALFORMED");
     }
   });

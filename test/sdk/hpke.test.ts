@@ -81,7 +81,10 @@ describe("hpke", () => {
     for (let index = 0; index < sealing.sealed.length; index++) {
       const sealed = sealing.sealed.slice();
       sealed[index] = sealed[index]! ^ 0x01;
-      expect(code(() => open({ ...openable, sealed })), `byte ${index}`).to.equal("HPKE_OPEN_FAILED");
+      expect(
+        code(() => open({ ...openable, sealed })),
+        `byte ${index}`,
+      ).to.equal("HPKE_OPEN_FAILED");
     }
   });
 
@@ -155,14 +158,26 @@ describe("hpke", () => {
   it("opens whatever was sealed", () => {
     const array = fc.uint8Array({ maxLength: 300 });
     fc.assert(
-      fc.property(array, array, array, fc.uint8Array({ minLength: 32, maxLength: 32 }), (someInfo, someAad, some, ephemeralSeed) => {
-        const request = { recipientPublicKey: recipient.publicKey, info: someInfo, aad: someAad, plaintext: some, ephemeralSeed };
-        const { sealed } = seal(request);
-        expect(sealed.length).to.equal(some.length + SEALING_OVERHEAD);
-        const opened = open({ sealed, recipientSecretKey: recipient.secretKey, info: someInfo, aad: someAad });
-        expect(hex(opened)).to.equal(hex(some));
-        expect(verifySealing({ ...request, sealed })).to.equal(true);
-      }),
+      fc.property(
+        array,
+        array,
+        array,
+        fc.uint8Array({ minLength: 32, maxLength: 32 }),
+        (someInfo, someAad, some, ephemeralSeed) => {
+          const request = {
+            recipientPublicKey: recipient.publicKey,
+            info: someInfo,
+            aad: someAad,
+            plaintext: some,
+            ephemeralSeed,
+          };
+          const { sealed } = seal(request);
+          expect(sealed.length).to.equal(some.length + SEALING_OVERHEAD);
+          const opened = open({ sealed, recipientSecretKey: recipient.secretKey, info: someInfo, aad: someAad });
+          expect(hex(opened)).to.equal(hex(some));
+          expect(verifySealing({ ...request, sealed })).to.equal(true);
+        },
+      ),
       { numRuns: 25 },
     );
   });
@@ -175,6 +190,8 @@ describe("hpke", () => {
     expect(verifySealing({ ...claim, info: text("batch 2") })).to.equal(false);
     expect(verifySealing({ ...claim, aad: text("") })).to.equal(false);
     expect(verifySealing({ ...claim, ephemeralSeed: new Uint8Array(32) })).to.equal(false);
-    expect(verifySealing({ ...claim, recipientPublicKey: deriveKeyPair(new Uint8Array(32)).publicKey })).to.equal(false);
+    expect(verifySealing({ ...claim, recipientPublicKey: deriveKeyPair(new Uint8Array(32)).publicKey })).to.equal(
+      false,
+    );
   });
 });

@@ -68,7 +68,7 @@ describe("job-spec", () => {
         text.replace(`"version":1`, `"version":1,"version":1`),
         text.replace(`"version":1`, `"version":1,"more":1`),
         text.replace(`"version":1`, `"version":1,"__proto__":1`),
-        text.replace("wasm\"", "docker\""),
+        text.replace('wasm"', 'docker"'),
         text.replace("tile.wasm", "../tile.wasm"),
         text.replace("tile.wasm", "/etc/passwd"),
         text.replace("tile.wasm", "a//b"),
@@ -94,7 +94,10 @@ describe("job-spec", () => {
       expect(code(() => parseJobSpec(utf8.encode(text)))).to.equal("nothing thrown");
       for (const each of bad) {
         expect(each).not.to.equal(text);
-        expect(code(() => parseJobSpec(utf8.encode(each))), each.slice(0, 200)).to.equal("JOB_SPEC_INVALID");
+        expect(
+          code(() => parseJobSpec(utf8.encode(each))),
+          each.slice(0, 200),
+        ).to.equal("JOB_SPEC_INVALID");
       }
     });
 
@@ -109,7 +112,12 @@ describe("job-spec", () => {
     });
 
     it("puts the task's index into its arguments", () => {
-      expect(taskArgs(["{index}", "a{index}b{index}", "{INDEX}", "$&"], 12)).to.deep.equal(["12", "a12b12", "{INDEX}", "$&"]);
+      expect(taskArgs(["{index}", "a{index}b{index}", "{INDEX}", "$&"], 12)).to.deep.equal([
+        "12",
+        "a12b12",
+        "{INDEX}",
+        "$&",
+      ]);
     });
   });
 
@@ -209,7 +217,9 @@ describe("job-spec", () => {
         return "";
       };
       expect(problem(`${MINIMAL}quorom: 3`)).to.contain("quorum");
-      expect(problem(`${MINIMAL}limits: { memmory: 1 }`)).to.contain("memory").and.not.to.contain("fuel");
+      expect(problem(`${MINIMAL}limits: { memmory: 1 }`))
+        .to.contain("memory")
+        .and.not.to.contain("fuel");
       expect(problem(`${MINIMAL}zzzzzzzzzz: 1`)).to.contain("module");
     });
 
@@ -219,8 +229,12 @@ describe("job-spec", () => {
         expect.fail("nothing thrown");
       } catch (error) {
         expect((error as JobFileError).exit).to.equal(ExitStatus.badInput);
-        expect((error as JobFileError).problems.every(({ path, message }) => !/\p{C}/u.test(path + message))).to.equal(true);
-        expect(JSON.parse(JSON.stringify(error))).to.have.property("problems").with.length(2);
+        expect((error as JobFileError).problems.every(({ path, message }) => !/\p{C}/u.test(path + message))).to.equal(
+          true,
+        );
+        expect(JSON.parse(JSON.stringify(error)))
+          .to.have.property("problems")
+          .with.length(2);
       }
     });
 
@@ -343,7 +357,11 @@ describe("job-spec", () => {
     it("throws its own error for whatever it is given", () => {
       const keys = ["module", "inputs", "rate", "limits", "windows", "args", "nodes", "__proto__", "toString"];
       const some = fc.dictionary(fc.constantFrom(...keys), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true });
-      const texts = fc.oneof(fc.string({ unit: "binary" }), fc.json(), some.map((value) => JSON.stringify(value)));
+      const texts = fc.oneof(
+        fc.string({ unit: "binary" }),
+        fc.json(),
+        some.map((value) => JSON.stringify(value)),
+      );
       fc.assert(
         fc.property(texts, (text) => {
           expect(code(() => parseJobFile(text))).to.be.oneOf(["JOB_FILE_INVALID", "nothing thrown"]);

@@ -17,13 +17,29 @@ import {
 } from "#sdk/market-state.ts";
 import { entropy, sampledTasks } from "#sdk/sampling.ts";
 import { contentHash } from "#sdk/terms.ts";
-import { addressOf, BATCH_ID, CLASS, MARKET, MarketHistory, nodeAt, PARAMETERS, REQUESTER, SEED, TERMS, WINDOWS, type HistoryOptions } from "../support/market-history.ts";
+import {
+  addressOf,
+  BATCH_ID,
+  CLASS,
+  MARKET,
+  MarketHistory,
+  nodeAt,
+  PARAMETERS,
+  REQUESTER,
+  SEED,
+  TERMS,
+  WINDOWS,
+  type HistoryOptions,
+} from "../support/market-history.ts";
 
 const [first, second] = [nodeAt(0), nodeAt(1)] as const;
 const START = 1_000;
 
 function sealed(options: HistoryOptions = {}): MarketHistory {
-  return new MarketHistory(options).post().claim(first, options.count ?? 6).submit(first, 0);
+  return new MarketHistory(options)
+    .post()
+    .claim(first, options.count ?? 6)
+    .submit(first, 0);
 }
 
 function revealed(options: HistoryOptions = {}): MarketHistory {
@@ -44,12 +60,26 @@ function panelOf(history: MarketHistory, assignment = 0): ReturnType<typeof pane
 /** The whole life of a batch, with everything that can happen in it. */
 function eventful(): MarketHistory {
   const history = new MarketHistory({ terms: { quorum: 5, windows: { ...WINDOWS, claim: 200 } } }).post();
-  history.claim(first, 2).claim(second, 4).submit(first, 0).wait(WINDOWS.submit + 1).expire(1);
+  history
+    .claim(first, 2)
+    .claim(second, 4)
+    .submit(first, 0)
+    .wait(WINDOWS.submit + 1)
+    .expire(1);
   history.reclaim(nodeAt(2), 1).submit(nodeAt(2), 1).wait(20).capture().reveal();
   for (const seat of [0, 1, 2, 3]) history.answerFrom(0, 0, seat);
-  history.answerFrom(1, 0, 3).wait(WINDOWS.check + 1).redraw(first, 1).wait(14).answerFrom(1, 1, 0).answerFrom(1, 1, 2);
+  history
+    .answerFrom(1, 0, 3)
+    .wait(WINDOWS.check + 1)
+    .redraw(first, 1)
+    .wait(14)
+    .answerFrom(1, 1, 0)
+    .answerFrom(1, 1, 2);
   history.judge(REQUESTER, [{ assignment: 0, verdict: "seat-differs", witness: 0, round: 0, seat: 1 }], true);
-  history.wait(PARAMETERS.drawDelay + WINDOWS.check + 1).settle(first, [0]).settle(first, [1]);
+  history
+    .wait(PARAMETERS.drawDelay + WINDOWS.check + 1)
+    .settle(first, [0])
+    .settle(first, [1]);
   return history;
 }
 
@@ -65,7 +95,11 @@ describe("MarketState", () => {
         undefined,
       ]);
       history.emit("Joined", { class: CLASS, node: second, slot: 2, activeFrom: 77 });
-      expect(history.state.classes.get(CLASS)!.slots[2]).to.deep.equal({ node: second, activeFrom: 77, leftAt: FOREVER });
+      expect(history.state.classes.get(CLASS)!.slots[2]).to.deep.equal({
+        node: second,
+        activeFrom: 77,
+        leftAt: FOREVER,
+      });
     });
 
     it("nothing of other markets, and nothing of batches and classes it never saw begin", () => {
@@ -83,12 +117,22 @@ describe("MarketState", () => {
     it("the life of a batch", () => {
       const history = eventful();
       const { record } = history;
-      expect(record).to.deep.include({ id: BATCH_ID, terms: history.terms, price: TERMS.price, postedAt: START, judged: true, rebid: false });
+      expect(record).to.deep.include({
+        id: BATCH_ID,
+        terms: history.terms,
+        price: TERMS.price,
+        postedAt: START,
+        judged: true,
+        rebid: false,
+      });
       expect(record.closed).to.include({ at: history.now });
       expect(history.state.open).to.deep.equal([]);
       const { entropyBlock } = record.seal!;
       expect(record.captured).to.equal(history.hashOf(entropyBlock));
-      expect(record.reveal).to.deep.include({ seed: SEED, entropy: entropy(SEED, history.hashOf(entropyBlock), BATCH_ID) });
+      expect(record.reveal).to.deep.include({
+        seed: SEED,
+        entropy: entropy(SEED, history.hashOf(entropyBlock), BATCH_ID),
+      });
       const [one, two] = record.assignments as [AssignmentRecord, AssignmentRecord];
       expect(one).to.include({ index: 0, status: "settled", node: first, first: 0, count: 2 });
       expect(one.exceptions).to.have.length(1);
@@ -97,8 +141,17 @@ describe("MarketState", () => {
       expect(two).to.include({ index: 1, status: "settled", node: nodeAt(2), first: 2, count: 4 });
       expect(two.abandoned).to.deep.equal([{ node: second, fined: 4n }]);
       expect(two.rounds).to.have.length(1);
-      expect(two.rounds[0]).to.include({ round: 1, seats: 8, escalation: false, blockHash: history.hashOf(two.rounds[0]!.entropyBlock) });
-      expect(two.answers.map(({ round, seat }) => [round, seat])).to.deep.equal([[0, 3], [1, 0], [1, 2]]);
+      expect(two.rounds[0]).to.include({
+        round: 1,
+        seats: 8,
+        escalation: false,
+        blockHash: history.hashOf(two.rounds[0]!.entropyBlock),
+      });
+      expect(two.answers.map(({ round, seat }) => [round, seat])).to.deep.equal([
+        [0, 3],
+        [1, 0],
+        [1, 2],
+      ]);
       expect(two.absent.filter(({ round }) => round === 0).map(({ seat }) => seat)).to.deep.equal([0, 1, 2]);
       expect(two.outcome).to.include({ outcome: "paid", paid: 4n * 10n + 3n * 4n * 12n });
     });
@@ -106,24 +159,38 @@ describe("MarketState", () => {
     it("a captured hash and not that of the block it was captured in", () => {
       const history = sealed().wait(40).capture();
       const event = history.events.at(-1)!;
-      expect(history.record.captured).to.equal(history.hashOf(history.record.seal!.entropyBlock)).and.not.equal(event.blockHash);
+      expect(history.record.captured)
+        .to.equal(history.hashOf(history.record.seal!.entropyBlock))
+        .and.not.equal(event.blockHash);
     });
 
     it("a claim made anew as a new assignment that remembers who failed", () => {
-      const history = new MarketHistory().post().claim(first, 6).wait(WINDOWS.submit + 1).reclaim(second, 0);
+      const history = new MarketHistory()
+        .post()
+        .claim(first, 6)
+        .wait(WINDOWS.submit + 1)
+        .reclaim(second, 0);
       expect(history.record.assignments).to.have.length(1);
-      expect(history.record.assignments[0]).to.deep.include({ status: "claimed", node: second, abandoned: [{ node: first, fined: 6n }] });
+      expect(history.record.assignments[0]).to.deep.include({
+        status: "claimed",
+        node: second,
+        abandoned: [{ node: first, fined: 6n }],
+      });
       expect(history.record.assignments[0]!.deadline).to.equal(history.now + WINDOWS.submit);
     });
 
     it("a rebid, silence and a missing majority", () => {
       const history = new MarketHistory().post().emit("BatchRebid", { id: BATCH_ID, price: 11n });
       expect(history.record).to.include({ price: 11n, rebid: true });
-      const silent = sealed().wait(WINDOWS.reveal + 1).settle(first, [0]);
+      const silent = sealed()
+        .wait(WINDOWS.reveal + 1)
+        .settle(first, [0]);
       expect(silent.record.bondBurned).to.equal(PARAMETERS.bondFixed);
       const split = revealed().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
       split.judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 2, round: 0, seat: 0 }], false);
-      expect(split.record.assignments[0]!.exceptions).to.deep.equal([{ verdict: "no-majority", witness: 2, at: split.now }]);
+      expect(split.record.assignments[0]!.exceptions).to.deep.equal([
+        { verdict: "no-majority", witness: 2, at: split.now },
+      ]);
       expect(split.record.judged).to.equal(false);
     });
 
@@ -132,7 +199,9 @@ describe("MarketState", () => {
       for (const seat of [3, 0, 2, 1]) history.answerFrom(0, 0, seat);
       const { answers } = history.record.assignments[0]!;
       expect(answers.map(({ seat }) => seat)).to.deep.equal([0, 1, 2, 3]);
-      expect(settlementOf(history.record.assignments[0]!).answers.map(({ node }) => node)).to.deep.equal(history.drawn(0)[0]);
+      expect(settlementOf(history.record.assignments[0]!).answers.map(({ node }) => node)).to.deep.equal(
+        history.drawn(0)[0],
+      );
     });
 
     it("the same from the same events, whole, in parts, and again after a reorganisation", () => {
@@ -187,7 +256,10 @@ describe("MarketState", () => {
       expect(bounds(10, 500_000, 4, 7)).to.deep.equal([3, 3]);
       expect(bounds(10, 500_000, 2, 7)).to.deep.equal([2, 3]);
       expect(bounds(10, 500_000, 2, 10)).to.deep.equal([0, 0]);
-      expect(bounds(2 ** 24 - 1, 999_999, 1, 0)).to.deep.equal([1, Number((BigInt(2 ** 24 - 1) * 999_999n) / 1_000_000n)]);
+      expect(bounds(2 ** 24 - 1, 999_999, 1, 0)).to.deep.equal([
+        1,
+        Number((BigInt(2 ** 24 - 1) * 999_999n) / 1_000_000n),
+      ]);
     });
   });
 
@@ -231,13 +303,24 @@ describe("MarketState", () => {
     });
 
     it("start their clock anew with every round", () => {
-      const history = revealed().wait(WINDOWS.check + 7).redraw(first, 0);
-      expect(panelOf(history)).to.include({ round: 1, needed: 2, deadline: history.now + PARAMETERS.drawDelay + WINDOWS.check });
-      expect(panelOf(history)).to.include({ judgeBy: history.now + PARAMETERS.drawDelay + WINDOWS.check + WINDOWS.judge });
+      const history = revealed()
+        .wait(WINDOWS.check + 7)
+        .redraw(first, 0);
+      expect(panelOf(history)).to.include({
+        round: 1,
+        needed: 2,
+        deadline: history.now + PARAMETERS.drawDelay + WINDOWS.check,
+      });
+      expect(panelOf(history)).to.include({
+        judgeBy: history.now + PARAMETERS.drawDelay + WINDOWS.check + WINDOWS.judge,
+      });
     });
 
     it("seat whom the market draws, never the primary, the excluded, nor anybody twice", () => {
-      const history = revealed({ terms: { quorum: 5, excluded: [nodeAt(3), nodeAt(4)] } }).wait(WINDOWS.check + 1).redraw(first, 0).wait(14);
+      const history = revealed({ terms: { quorum: 5, excluded: [nodeAt(3), nodeAt(4)] } })
+        .wait(WINDOWS.check + 1)
+        .redraw(first, 0)
+        .wait(14);
       const { record, state } = history;
       const drawn = drawnFor(state, record, record.assignments[0]!, history.hashes);
       expect(drawn).to.deep.equal(history.drawn(0));
@@ -258,9 +341,17 @@ describe("MarketState", () => {
       for (const slot of [1, 2, 3, 4]) history.leavePool(slot);
       history.emit("Joined", { class: CLASS, node: addressOf("late"), slot: 5, activeFrom: history.now });
       history.wait(19).reveal();
-      const seats = (one: MarketHistory): string[][] => drawnFor(one.state, one.record, one.record.assignments[0]!, one.hashes);
+      const seats = (one: MarketHistory): string[][] =>
+        drawnFor(one.state, one.record, one.record.assignments[0]!, one.hashes);
       expect(seats(history)).to.deep.equal(seats(before));
-      const gone = new MarketHistory({ nodes: 5 }).post().claim(first, 6).leavePool(1).leavePool(2).submit(first, 0).wait(20).reveal();
+      const gone = new MarketHistory({ nodes: 5 })
+        .post()
+        .claim(first, 6)
+        .leavePool(1)
+        .leavePool(2)
+        .submit(first, 0)
+        .wait(20)
+        .reveal();
       expect(seats(gone)[0]).to.have.members([nodeAt(3), nodeAt(4)]);
     });
   });
@@ -273,7 +364,11 @@ describe("MarketState", () => {
       const submission = { node: first, first: 0, count: 6, root, content: contentHash(manifest, envelope) };
       expect(submissionOf(assignment)).to.deep.equal(submission);
       const [{ node, root: answered, content }] = assignment.answers as [AssignmentRecord["answers"][0]];
-      expect(settlementOf(assignment)).to.deep.equal({ assignment: 0, submission, answers: [{ node, root: answered, content }] });
+      expect(settlementOf(assignment)).to.deep.equal({
+        assignment: 0,
+        submission,
+        answers: [{ node, root: answered, content }],
+      });
     });
 
     it("is nothing before anything was submitted", () => {

@@ -17,10 +17,19 @@ describe("the published SDK", function () {
     try {
       const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder, "-w", "sdk"], { cwd: root });
       const answer = JSON.parse(stdout.slice(stdout.search(/^[[{]/m))) as unknown;
-      const [packed] = (Array.isArray(answer) ? answer : Object.values(answer as object)) as { files: { path: string }[] }[];
+      const [packed] = (Array.isArray(answer) ? answer : Object.values(answer as object)) as {
+        files: { path: string }[];
+      }[];
       const paths = packed!.files.map(({ path }) => path);
-      expect(paths).to.include.members(["dist/index.js", "dist/index.d.ts", "dist/node/index.js", "job-file.schema.json"]);
-      expect(paths.filter((path) => !/^(dist\/|package\.json$|job-file\.schema\.json$|README|LICENSE)/.test(path))).to.deep.equal([]);
+      expect(paths).to.include.members([
+        "dist/index.js",
+        "dist/index.d.ts",
+        "dist/node/index.js",
+        "job-file.schema.json",
+      ]);
+      expect(
+        paths.filter((path) => !/^(dist\/|package\.json$|job-file\.schema\.json$|README|LICENSE)/.test(path)),
+      ).to.deep.equal([]);
 
       const [archive] = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
       await run("tar", ["-xzf", archive!], { cwd: folder });
@@ -28,7 +37,8 @@ describe("the published SDK", function () {
       await mkdir(join(folder, "node_modules/@surety"), { recursive: true });
       await rename(join(folder, "package"), join(folder, "node_modules/@surety/sdk"));
       for (const name of await readdir(join(root, "node_modules"))) {
-        if (!name.startsWith(".") && name !== "@surety") await symlink(join(root, "node_modules", name), join(folder, "node_modules", name));
+        if (!name.startsWith(".") && name !== "@surety")
+          await symlink(join(root, "node_modules", name), join(folder, "node_modules", name));
       }
       const nested = join(root, "sdk/node_modules");
       await symlink(nested, join(folder, "node_modules/@surety/sdk/node_modules"));
@@ -46,7 +56,17 @@ export const uses = [calls.capture, decodeEvent, SuretyClient, openEmbeddedStora
 console.log(JSON.stringify({ half, uses, title: schema.title }));
 `,
       );
-      const options = ["--strict", "--target", "es2023", "--module", "nodenext", "--resolveJsonModule", "--types", "node", "--skipLibCheck"];
+      const options = [
+        "--strict",
+        "--target",
+        "es2023",
+        "--module",
+        "nodenext",
+        "--resolveJsonModule",
+        "--types",
+        "node",
+        "--skipLibCheck",
+      ];
       await run(join(root, "node_modules/.bin/tsc"), [...options, "--outDir", "out", "use.ts"], { cwd: folder }).catch(
         (error: { stdout: string }) => expect.fail(error.stdout),
       );

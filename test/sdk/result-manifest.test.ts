@@ -67,7 +67,9 @@ describe("result-manifest", () => {
       expect(code(() => openManifest({ ...openable, sealed: changed }))).to.equal("RESULT_MANIFEST_HASH_WRONG");
       const changedToo = { ...openable, sealed: changed, manifestHash: keccak256(changed) };
       expect(code(() => openManifest(changedToo))).to.equal("RESULT_MANIFEST_UNREADABLE");
-      expect(code(() => openManifest({ ...openable, manifestKey: new Uint8Array(32) }))).to.equal("RESULT_MANIFEST_UNREADABLE");
+      expect(code(() => openManifest({ ...openable, manifestKey: new Uint8Array(32) }))).to.equal(
+        "RESULT_MANIFEST_UNREADABLE",
+      );
       const empty = { ...openable, sealed: new Uint8Array(0), manifestHash: keccak256("0x") };
       expect(code(() => openManifest(empty))).to.equal("RESULT_MANIFEST_UNREADABLE");
     });
@@ -144,7 +146,11 @@ describe("result-manifest", () => {
     });
 
     it("fits the bound on its size with all values at their longest", () => {
-      const longest: TaskResult = { ...RESULTS[0]!, task: 99_999, exit: { code: 2 ** 32 - 1, fuel: Number.MAX_SAFE_INTEGER } };
+      const longest: TaskResult = {
+        ...RESULTS[0]!,
+        task: 99_999,
+        exit: { code: 2 ** 32 - 1, fuel: Number.MAX_SAFE_INTEGER },
+      };
       expect(sealManifest([longest], CONTEXT).sealed.length).to.be.lessThan(maxManifestBytes(1));
       expect(JSON.stringify(longest).length + 1).to.be.at.most(640);
     });

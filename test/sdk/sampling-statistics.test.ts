@@ -33,7 +33,11 @@ function expectDistribution(counts: readonly number[], expected: readonly number
 
 function expectUniform(counts: readonly number[], what: string): void {
   const total = counts.reduce((sum, count) => sum + count, 0);
-  expectDistribution(counts, counts.map(() => total / counts.length), what);
+  expectDistribution(
+    counts,
+    counts.map(() => total / counts.length),
+    what,
+  );
 }
 
 /** A fresh batch's entropy, from its seed, its block's hash and its id. */
@@ -64,7 +68,12 @@ describe("the bounds of these tests", () => {
 
   it("pass fair coins and dice", () => {
     const random = new Random(2);
-    expectBinomial(Array.from({ length: 40_000 }, () => random.chance(0.5)).filter(Boolean).length, 40_000, 0.5, "heads");
+    expectBinomial(
+      Array.from({ length: 40_000 }, () => random.chance(0.5)).filter(Boolean).length,
+      40_000,
+      0.5,
+      "heads",
+    );
     const counts = Array.from({ length: 20 }, () => 0);
     for (let draw = 0; draw < 10_000; ++draw) counts[random.below(20)]! += 1;
     expectUniform(counts, "sides");
@@ -91,7 +100,8 @@ describe("sampling", function () {
       for (const rate of [10_000, 30_000, 123_457, 500_000, 970_000]) {
         const random = new Random(rate);
         let checked = 0;
-        for (let batch = 0; batch < 10_000; ++batch) checked += sampledCount(anyEntropy(random), { first: 0, count: 1 }, rate);
+        for (let batch = 0; batch < 10_000; ++batch)
+          checked += sampledCount(anyEntropy(random), { first: 0, count: 1 }, rate);
         expectBinomial(checked, 10_000, rate / 1e6, `single tasks at ${rate}`);
       }
     });
@@ -105,7 +115,11 @@ describe("sampling", function () {
         both[2 * before + now]! += 1;
         before = now;
       }
-      expectDistribution(both, [0.49, 0.21, 0.21, 0.09].map((chance) => chance * 40_000), "one and the next");
+      expectDistribution(
+        both,
+        [0.49, 0.21, 0.21, 0.09].map((chance) => chance * 40_000),
+        "one and the next",
+      );
     });
 
     it("checks every task of a batch as often as it says, however the batch is cut", () => {
@@ -123,9 +137,12 @@ describe("sampling", function () {
           const samples = 900;
           for (let sample = 0; sample < samples; ++sample) {
             const chosen = anyEntropy(random);
-            for (const slice of cut(count, sizes)) for (const task of sampledTasks(chosen, slice, rate)) checked[task]! += 1;
+            for (const slice of cut(count, sizes))
+              for (const task of sampledTasks(chosen, slice, rate)) checked[task]! += 1;
           }
-          checked.forEach((times, task) => expectBinomial(times, samples, rate / 1e6, `task ${task} of a batch cut ${name}`));
+          checked.forEach((times, task) =>
+            expectBinomial(times, samples, rate / 1e6, `task ${task} of a batch cut ${name}`),
+          );
         }
       }
     });
@@ -150,7 +167,8 @@ describe("sampling", function () {
       const random = new Random(15);
       // 70 tasks at 3 %: two, and a third one in ten times.
       let up = 0;
-      for (let sample = 0; sample < 20_000; ++sample) up += sampledCount(anyEntropy(random), { first: 0, count: 70 }, 30_000) - 2;
+      for (let sample = 0; sample < 20_000; ++sample)
+        up += sampledCount(anyEntropy(random), { first: 0, count: 70 }, 30_000) - 2;
       expectBinomial(up, 20_000, 0.1, "a third task");
     });
 
@@ -169,7 +187,8 @@ describe("sampling", function () {
       for (let count = 1; count <= 200; ++count) {
         const counts = new Array<number>(count).fill(0);
         const draws = Math.max(60, 4 * count);
-        for (let sample = 0; sample < draws; ++sample) counts[elementAt(taskKey(random.bytes32(), sample), 0, count)]! += 1;
+        for (let sample = 0; sample < draws; ++sample)
+          counts[elementAt(taskKey(random.bytes32(), sample), 0, count)]! += 1;
         if (count > 1) expectUniform(counts, `first of ${count}`);
         else expect(counts).to.deep.equal([draws]);
       }
@@ -209,8 +228,23 @@ describe("sampling", function () {
   });
 
   describe("of verifiers", () => {
-    const [A, B, C, D, E, F, G, left, young] = Array.from({ length: 9 }, (_, index) => nodeAt(index)) as [string, string, string, string, string, string, string, string, string];
-    const slot = (node: string, changes: Partial<Slot> = {}): Slot => ({ node, activeFrom: 0, leftAt: FOREVER, ...changes });
+    const [A, B, C, D, E, F, G, left, young] = Array.from({ length: 9 }, (_, index) => nodeAt(index)) as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    const slot = (node: string, changes: Partial<Slot> = {}): Slot => ({
+      node,
+      activeFrom: 0,
+      leftAt: FOREVER,
+      ...changes,
+    });
     /** Holes, several slots a node, one that left before the seal, one that left after, one not active yet. */
     const pool: (Slot | undefined)[] = [
       slot(A),
@@ -230,7 +264,13 @@ describe("sampling", function () {
     ];
     const eligible = { sealedAt: 1_000, slots: pool.length };
     /** Slots of those that can be drawn, when G is the primary and F excluded. */
-    const weights = new Map([[A, 3], [B, 2], [C, 1], [D, 1], [E, 1]]);
+    const weights = new Map([
+      [A, 3],
+      [B, 2],
+      [C, 1],
+      [D, 1],
+      [E, 1],
+    ]);
     const all = 8;
 
     it("draws each slot as often as any other, and nobody that it must not", () => {
@@ -246,15 +286,25 @@ describe("sampling", function () {
       }
       const nodes = [...weights.keys()];
       expect([...counts.keys()]).to.have.members(nodes);
-      expectDistribution(nodes.map((node) => counts.get(node)!), nodes.map((node) => (samples * weights.get(node)!) / all), "first seats");
+      expectDistribution(
+        nodes.map((node) => counts.get(node)!),
+        nodes.map((node) => (samples * weights.get(node)!) / all),
+        "first seats",
+      );
       const wanted = nodes.flatMap((one) =>
-        nodes.filter((two) => two !== one).map((two) => {
-          const chance = (weights.get(one)! / all) * (weights.get(two)! / (all - weights.get(one)!));
-          return [`${one} ${two}`, samples * chance] as const;
-        }),
+        nodes
+          .filter((two) => two !== one)
+          .map((two) => {
+            const chance = (weights.get(one)! / all) * (weights.get(two)! / (all - weights.get(one)!));
+            return [`${one} ${two}`, samples * chance] as const;
+          }),
       );
       expect([...pairs.keys()]).to.have.members(wanted.map(([pair]) => pair));
-      expectDistribution(wanted.map(([pair]) => pairs.get(pair)!), wanted.map(([, times]) => times), "pairs of seats");
+      expectDistribution(
+        wanted.map(([pair]) => pairs.get(pair)!),
+        wanted.map(([, times]) => times),
+        "pairs of seats",
+      );
     });
 
     it("draws evenly from pools of any size", () => {
@@ -264,7 +314,14 @@ describe("sampling", function () {
         const places = nodes.map((node) => slot(node));
         const counts = new Map(nodes.map((node) => [node, 0]));
         for (let sample = 0; sample < 40 * size; ++sample) {
-          const [one] = draw(places, { key: random.bytes32(), sealedAt: 1, slots: size, skip: [], excluded: [], count: 1 }) as [string];
+          const [one] = draw(places, {
+            key: random.bytes32(),
+            sealedAt: 1,
+            slots: size,
+            skip: [],
+            excluded: [],
+            count: 1,
+          }) as [string];
           counts.set(one, counts.get(one)! + 1);
         }
         expectUniform([...counts.values()], `a pool of ${size}`);
@@ -277,12 +334,18 @@ describe("sampling", function () {
       const request = { sealedAt: 1, slots: 6, skip: [], excluded: [], count: 1 };
       const first = (key: string): number => nodes.indexOf(draw(places, { ...request, key })[0]!);
       const random = new Random(32);
-      const joint = { assignments: new Array<number>(36).fill(0), rounds: new Array<number>(36).fill(0), tasks: new Array<number>(36).fill(0) };
+      const joint = {
+        assignments: new Array<number>(36).fill(0),
+        rounds: new Array<number>(36).fill(0),
+        tasks: new Array<number>(36).fill(0),
+      };
       for (let sample = 0; sample < 3_000; ++sample) {
         const chosen = random.bytes32();
         const here = first(drawKey({ entropy: chosen, assignment: 0, round: 0 }));
         joint.assignments[6 * here + first(drawKey({ entropy: chosen, assignment: 1, round: 0 }))]! += 1;
-        joint.rounds[6 * here + first(drawKey({ entropy: chosen, blockHash: random.bytes32(), assignment: 0, round: 1 }))]! += 1;
+        joint.rounds[
+          6 * here + first(drawKey({ entropy: chosen, blockHash: random.bytes32(), assignment: 0, round: 1 }))
+        ]! += 1;
         joint.tasks[6 * here + elementAt(taskKey(chosen, 0), 0, 6)]! += 1;
       }
       for (const [what, counts] of Object.entries(joint)) expectUniform(counts, `seats and ${what}`);
@@ -329,13 +392,27 @@ describe("sampling", function () {
         const seed = random.bytes32();
         const commitment = seedCommitment({ ...context, jobId, sequence: BigInt(sequence) }, seed);
         const manifest = random.bytes32();
-        const batchId = batchIdOf(context, { job: jobId, sequence: BigInt(sequence), count: 64, slots: 16, manifest, seedCommitment: commitment });
+        const batchId = batchIdOf(context, {
+          job: jobId,
+          sequence: BigInt(sequence),
+          count: 64,
+          slots: 16,
+          manifest,
+          seedCommitment: commitment,
+        });
         const submitHash = keccak256(parentHash);
         const sealHash = keccak256(submitHash);
         const entropyHash = random.bytes32();
         parentHash = entropyHash;
         const chosen = entropy(seed, entropyHash, batchId);
-        const [seat] = draw(places, { key: drawKey({ entropy: chosen, assignment: 0, round: 0 }), sealedAt: 1, slots: 16, skip: [], excluded: [], count: 1 });
+        const [seat] = draw(places, {
+          key: drawKey({ entropy: chosen, assignment: 0, round: 0 }),
+          sealedAt: 1,
+          slots: 16,
+          skip: [],
+          excluded: [],
+          count: 1,
+        });
         return {
           fields: {
             batchId,
@@ -360,7 +437,8 @@ describe("sampling", function () {
       });
     });
 
-    const bitsOf = (hex: string): number[] => [...hex.slice(2)].flatMap((digit) => [8, 4, 2, 1].map((bit) => (parseInt(digit, 16) & bit ? 1 : 0)));
+    const bitsOf = (hex: string): number[] =>
+      [...hex.slice(2)].flatMap((digit) => [8, 4, 2, 1].map((bit) => (parseInt(digit, 16) & bit ? 1 : 0)));
 
     /** The best of all single bits of a field at telling a label on one half, and how often it is right on the other. */
     function bestBit(field: (observation: Observation) => string, label: (observation: Observation) => number): number {
@@ -375,13 +453,18 @@ describe("sampling", function () {
       const advantages = agreeing.map((times) => Math.abs(times - half / 2));
       const best = advantages.indexOf(Math.max(...advantages));
       const inverted = agreeing[best]! < half / 2 ? 1 : 0;
-      return observations.slice(half).filter((observation) => (bitsOf(field(observation))[best]! ^ inverted) === label(observation)).length;
+      return observations
+        .slice(half)
+        .filter((observation) => (bitsOf(field(observation))[best]! ^ inverted) === label(observation)).length;
     }
 
     it("nothing published tells whether a task is checked, which, or by whom", () => {
       for (const name of Object.keys(observations[0]!.fields)) {
         for (const label of Object.keys(observations[0]!.labels)) {
-          const right = bestBit(({ fields }) => fields[name]!, ({ labels }) => labels[label]!);
+          const right = bestBit(
+            ({ fields }) => fields[name]!,
+            ({ labels }) => labels[label]!,
+          );
           expectBinomial(right, SAMPLES / 2, 0.5, `${label} by the best bit of ${name}`);
         }
       }
@@ -389,18 +472,33 @@ describe("sampling", function () {
 
     it("though the same search finds the bit that does tell, once something tells", () => {
       // The grid's place in the entropy, with its first bit in a bit of a word: the reveal tells.
-      const told = ({ secret }: Observation): string => `0x${(offset(secret) >= 500_000 ? 4 : 0).toString(16)}${secret.slice(3)}`;
+      const told = ({ secret }: Observation): string =>
+        `0x${(offset(secret) >= 500_000 ? 4 : 0).toString(16)}${secret.slice(3)}`;
       expect(bestBit(told, ({ labels }) => labels.checked!)).to.equal(SAMPLES / 2);
       // A leak in one of five batches is enough to be noticed.
-      const leaking = (observation: Observation): string => (parseInt(observation.secret.slice(-4), 16) % 5 === 0 ? told(observation) : observation.fields.root!);
-      expect(() => expectBinomial(bestBit(leaking, ({ labels }) => labels.checked!), SAMPLES / 2, 0.5, "leak")).to.throw();
+      const leaking = (observation: Observation): string =>
+        parseInt(observation.secret.slice(-4), 16) % 5 === 0 ? told(observation) : observation.fields.root!;
+      expect(() =>
+        expectBinomial(
+          bestBit(leaking, ({ labels }) => labels.checked!),
+          SAMPLES / 2,
+          0.5,
+          "leak",
+        ),
+      ).to.throw();
     });
 
     it("a guess of the seed or of the block is right no more often than chance", () => {
       const count = (guess: (observation: Observation) => string): number =>
-        observations.filter((one) => sampledCount(guess(one), { first: 0, count: 1 }, 500_000) === one.labels.checked).length;
+        observations.filter((one) => sampledCount(guess(one), { first: 0, count: 1 }, 500_000) === one.labels.checked)
+          .length;
       for (const name of Object.keys(observations[0]!.fields)) {
-        expectBinomial(count(({ fields }) => fields[name]!), SAMPLES, 0.5, `by ${name} taken for the entropy`);
+        expectBinomial(
+          count(({ fields }) => fields[name]!),
+          SAMPLES,
+          0.5,
+          `by ${name} taken for the entropy`,
+        );
       }
       expect(count(({ secret }) => secret)).to.equal(SAMPLES);
     });
@@ -412,7 +510,14 @@ describe("sampling", function () {
       const outcome = (chosen: string): [number, number, string] => [
         sampledCount(chosen, { first: 0, count: 1 }, 500_000),
         elementAt(taskKey(chosen, 0), 0, 16),
-        draw(places, { key: drawKey({ entropy: chosen, assignment: 0, round: 0 }), sealedAt: 1, slots: 8, skip: [], excluded: [], count: 1 })[0]!,
+        draw(places, {
+          key: drawKey({ entropy: chosen, assignment: 0, round: 0 }),
+          sealedAt: 1,
+          slots: 8,
+          skip: [],
+          excluded: [],
+          count: 1,
+        })[0]!,
       ];
       /** Changes one bit. */
       const flipped = (word: string): string => {

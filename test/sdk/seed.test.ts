@@ -86,15 +86,30 @@ describe("seed", () => {
 
   describe("plantedChoice", () => {
     it("refuses counts and shares out of range", () => {
-      for (const [count, share] of [[0, 1], [100_001, 1], [1.5, 1], [10, -1], [10, 1_000_001], [10, 0.5], [NaN, 1]] as const) {
-        expect(code(() => plantedChoice(SECRET, SEQUENCE, count, share)), `${count} ${share}`).to.equal(
-          "PLANTED_CHOICE_INVALID",
-        );
+      for (const [count, share] of [
+        [0, 1],
+        [100_001, 1],
+        [1.5, 1],
+        [10, -1],
+        [10, 1_000_001],
+        [10, 0.5],
+        [NaN, 1],
+      ] as const) {
+        expect(
+          code(() => plantedChoice(SECRET, SEQUENCE, count, share)),
+          `${count} ${share}`,
+        ).to.equal("PLANTED_CHOICE_INVALID");
       }
     });
 
     it("chooses different tasks in range, in order, as many as the share says", () => {
-      for (const [count, share, least] of [[1000, 10_000, 10], [60, 50_000, 3], [7, 0, 0], [7, 1_000_000, 7], [10, 250_000, 2]] as const) {
+      for (const [count, share, least] of [
+        [1000, 10_000, 10],
+        [60, 50_000, 3],
+        [7, 0, 0],
+        [7, 1_000_000, 7],
+        [10, 250_000, 2],
+      ] as const) {
         const chosen = plantedChoice(SECRET, SEQUENCE, count, share);
         const exact = (count * share) % 1_000_000 === 0;
         expect(chosen.length).to.be.within(least, exact ? least : least + 1);

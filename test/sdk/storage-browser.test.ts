@@ -12,7 +12,9 @@ describe("the SDK outside its node folder", () => {
       const text = await readFile(join(source, name), "utf8");
       const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]!);
       for (const specifier of imports) {
-        expect(specifier, `${name} imports ${specifier}`).not.to.match(/^node:|^\.\/node\/|^(fs|path|crypto|http|https|net|os|stream|buffer|util)$/);
+        expect(specifier, `${name} imports ${specifier}`).not.to.match(
+          /^node:|^\.\/node\/|^(fs|path|crypto|http|https|net|os|stream|buffer|util)$/,
+        );
       }
       expect(text, `${name} uses a global of Node`).not.to.match(/\bBuffer\.|\bprocess\.(?!md)/);
     }

@@ -21,8 +21,18 @@ import { codeOf } from "../support/error-code.ts";
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const caps = { maxBytes: 30_000_000 };
-const nested: Directory = new Map([["a/b/c.txt", text("deep")], ["a/d.txt", text("less deep")], ["top.txt", text("top")], ["empty", new Uint8Array()]]);
-const big: Directory = new Map([["big.bin", Uint8Array.from({ length: 20_000_000 }, (_, index) => (index * 7 + (index >> 12) + (index >> 20) * 13) & 0xff)]]);
+const nested: Directory = new Map([
+  ["a/b/c.txt", text("deep")],
+  ["a/d.txt", text("less deep")],
+  ["top.txt", text("top")],
+  ["empty", new Uint8Array()],
+]);
+const big: Directory = new Map([
+  [
+    "big.bin",
+    Uint8Array.from({ length: 20_000_000 }, (_, index) => (index * 7 + (index >> 12) + (index >> 20) * 13) & 0xff),
+  ],
+]);
 
 /** What the test opened; closed after it, last first. */
 const closing: (() => Promise<unknown>)[] = [];
@@ -46,7 +56,9 @@ async function gateway(storage: EmbeddedStorage, options: Partial<GatewayServerO
 }
 
 /** A gateway that answers as the test says, and counts what it was asked. */
-async function badGateway(answer: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<{ url: string; requests: string[] }> {
+async function badGateway(
+  answer: (request: IncomingMessage, response: ServerResponse) => unknown,
+): Promise<{ url: string; requests: string[] }> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(request.url ?? "");
@@ -140,7 +152,12 @@ describe("embedded storage", function () {
     it("collects what no pin needs and nothing else", async () => {
       const storage = await store();
       const kept = await storage.add(nested);
-      const dropped = await storage.add(new Map([["top.txt", text("top")], ["other", text("only here")]]));
+      const dropped = await storage.add(
+        new Map([
+          ["top.txt", text("top")],
+          ["other", text("only here")],
+        ]),
+      );
       expect(await storage.collect()).to.equal(0);
       await storage.unpin(dropped);
       await storage.unpin(dropped);
@@ -152,7 +169,9 @@ describe("embedded storage", function () {
 
     it("loses nothing that is added while it collects", async () => {
       const storage = await store();
-      await storage.unpin(await storage.add(new Map(Array.from({ length: 500 }, (_, index) => [`old${index}`, text(`old ${index}`)]))));
+      await storage.unpin(
+        await storage.add(new Map(Array.from({ length: 500 }, (_, index) => [`old${index}`, text(`old ${index}`)]))),
+      );
       const collected = Promise.all([storage.collect(), storage.collect()]);
       const work = Array.from({ length: 50 }, (_, index) => storage.add(new Map([[`f${index}`, text(String(index))]])));
       const cids = await Promise.all(work);
@@ -164,8 +183,15 @@ describe("embedded storage", function () {
       const storage = await store();
       const signal = AbortSignal.abort(new Error("enough"));
       const cid = await storage.add(nested);
-      for (const work of [() => storage.add(big, { signal }), () => storage.get(cid, { ...caps, signal }), () => storage.pin(cid, { signal })]) {
-        const error: unknown = await work().then(() => undefined, (reason: unknown) => reason);
+      for (const work of [
+        () => storage.add(big, { signal }),
+        () => storage.get(cid, { ...caps, signal }),
+        () => storage.pin(cid, { signal }),
+      ]) {
+        const error: unknown = await work().then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
         expect(error).to.have.property("message", "enough");
       }
     });
@@ -197,7 +223,9 @@ describe("embedded storage", function () {
       const reader = await store({ gateways: [url] });
       expect(await reader.getFile(cid, "small/wanted", { maxBytes: 3 })).to.deep.equal(text("yes"));
       expect(await reader.has(cid)).to.equal(false);
-      expect(await codeOf(() => reader.getFile(cid, "big.bin", { maxBytes: 19_999_999 }))).to.equal("CONTENT_TOO_LARGE");
+      expect(await codeOf(() => reader.getFile(cid, "big.bin", { maxBytes: 19_999_999 }))).to.equal(
+        "CONTENT_TOO_LARGE",
+      );
       expect(await codeOf(() => reader.getFile(cid, "small/other", caps))).to.equal("CONTENT_PATH_NOT_FOUND");
     });
 
@@ -209,7 +237,9 @@ describe("embedded storage", function () {
       const reader = await store({ folder: path, gateways: [url] });
       expect(await codeOf(() => reader.get(cid, { maxBytes: 3_000_000, maxFiles: 10 }))).to.equal("CONTENT_TOO_LARGE");
       expect(await codeOf(() => reader.pin(cid, { maxBytes: 3_000_000 }))).to.equal("CONTENT_TOO_LARGE");
-      const stored = (await readdir(join(path, "blocks"), { recursive: true })).filter((name) => name.endsWith(".data"));
+      const stored = (await readdir(join(path, "blocks"), { recursive: true })).filter((name) =>
+        name.endsWith(".data"),
+      );
       // Two nodes above twenty chunks, and at most three chunks by each of the two calls.
       expect(stored.length).to.be.within(1, 8);
     });
@@ -237,7 +267,11 @@ describe("embedded storage", function () {
         "a foreign block": await carOf(root, [stranger, ...blocks]),
         "another root": await carOf(stranger.cid, [stranger]),
         "no CAR": Buffer.from("<html>welcome</html>"),
-        "a huge section": Buffer.concat([await carOf(root, []), Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7f]), root.bytes]),
+        "a huge section": Buffer.concat([
+          await carOf(root, []),
+          Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7f]),
+          root.bytes,
+        ]),
         "a huge header": Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3]),
         nothing: Buffer.alloc(0),
       };
@@ -307,7 +341,9 @@ describe("embedded storage", function () {
         expect(await reader.getFile(cid, "a/b/c.txt", caps)).to.deep.equal(text("deep"));
       }
       const slow = await store({ gateways: [dripping.url], ...patience, blockTimeout: 400 });
-      expect(["STORAGE_UNREACHABLE", "CONTENT_CORRUPT"]).to.include(await codeOf(() => slow.getFile(cid, "top.txt", caps)));
+      expect(["STORAGE_UNREACHABLE", "CONTENT_CORRUPT"]).to.include(
+        await codeOf(() => slow.getFile(cid, "top.txt", caps)),
+      );
       // One request each when alone, and one more although four blocks were fetched.
       expect(silent.requests).to.have.length(2);
     });
@@ -330,7 +366,8 @@ describe("embedded storage", function () {
       const reader = await store({ folder: path, gateways: [slow.url] });
       const pinning = reader.pin(cid);
       await asked;
-      const stored = async (): Promise<number> => (await readdir(join(path, "blocks"), { recursive: true })).filter((name) => name.endsWith(".data")).length;
+      const stored = async (): Promise<number> =>
+        (await readdir(join(path, "blocks"), { recursive: true })).filter((name) => name.endsWith(".data")).length;
       while ((await stored()) < blocks.length - 1) await new Promise((resolve) => setTimeout(resolve, 5));
       const collecting = reader.collect();
       // Long enough for a collection that does not wait; one that does is not hurried by it.
@@ -370,7 +407,10 @@ describe("embedded storage", function () {
       const controller = new AbortController();
       const reading = reader.get(await computeContentId(nested), { ...caps, signal: controller.signal });
       setTimeout(() => controller.abort(new Error("enough")), 50);
-      const error: unknown = await reading.then(() => undefined, (reason: unknown) => reason);
+      const error: unknown = await reading.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
       expect(error).to.have.property("message", "enough");
     });
   });
@@ -381,8 +421,18 @@ describe("embedded storage", function () {
       const small = await gateway(await store(), { maxUploadBytes: 1_000_000 });
       const readOnly = await gateway(await store(), { maxUploadBytes: 0 });
       const silent = await badGateway(() => {});
-      for (const [url, code] of [[closed, "STORAGE_REFUSED"], [small, "CONTENT_TOO_LARGE"], [readOnly, "STORAGE_REFUSED"], ["http://127.0.0.1:1", "STORAGE_UNREACHABLE"], [silent.url, "STORAGE_UNREACHABLE"]] as const) {
-        const storage = await store({ publishTo: url, token: "wrong", uploadTimeout: url === silent.url ? 200 : 30_000 });
+      for (const [url, code] of [
+        [closed, "STORAGE_REFUSED"],
+        [small, "CONTENT_TOO_LARGE"],
+        [readOnly, "STORAGE_REFUSED"],
+        ["http://127.0.0.1:1", "STORAGE_UNREACHABLE"],
+        [silent.url, "STORAGE_UNREACHABLE"],
+      ] as const) {
+        const storage = await store({
+          publishTo: url,
+          token: "wrong",
+          uploadTimeout: url === silent.url ? 200 : 30_000,
+        });
         expect(await codeOf(() => storage.add(big)), url).to.equal(code);
         expect(await storage.has(await computeContentId(big))).to.equal(true);
       }
@@ -393,7 +443,12 @@ describe("embedded storage", function () {
 describe("a gateway", function () {
   this.timeout(60_000);
 
-  async function put(url: string, cid: string, body: string | Buffer<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
+  async function put(
+    url: string,
+    cid: string,
+    body: string | Buffer<ArrayBuffer>,
+    headers: Record<string, string> = {},
+  ): Promise<number> {
     const response = await fetch(`${url}/ipfs/${cid}`, { method: "PUT", body: new Blob([body]), headers });
     await response.text();
     return response.status;
@@ -410,7 +465,14 @@ describe("a gateway", function () {
     expect(await put(url, cid, good)).to.equal(401);
     expect(await put(url, cid, good, { authorization: "Bearer let me im" })).to.equal(401);
     expect(await put(url, cid, await carOf(root, blocks.slice(0, -1)), headers)).to.equal(400);
-    expect(await put(url, cid, await carOf(root, [...blocks.slice(0, -1), { cid: blocks.at(-1)!.cid, bytes: text("lies") }]), headers)).to.equal(400);
+    expect(
+      await put(
+        url,
+        cid,
+        await carOf(root, [...blocks.slice(0, -1), { cid: blocks.at(-1)!.cid, bytes: text("lies") }]),
+        headers,
+      ),
+    ).to.equal(400);
     expect(await put(url, cid, await carOf(root, [...blocks, stranger]), headers)).to.equal(400);
     expect(await put(url, cid, "no CAR", headers)).to.equal(400);
     expect(await put(url, stranger.cid.toString(), await carOf(stranger.cid, [stranger]), headers)).to.equal(400);
@@ -428,7 +490,11 @@ describe("a gateway", function () {
     const car = await carOf(root, blocks);
     expect(await put(url, root.toString(), car)).to.equal(413);
     const stream = new Blob([car]).stream();
-    const response = await fetch(`${url}/ipfs/${root}`, { method: "PUT", body: stream, ...({ duplex: "half" } as object) });
+    const response = await fetch(`${url}/ipfs/${root}`, {
+      method: "PUT",
+      body: stream,
+      ...({ duplex: "half" } as object),
+    });
     await response.text();
     expect(response.status).to.equal(413);
   });
@@ -443,8 +509,16 @@ describe("a gateway", function () {
     };
     const root = (await storage.localBlock(parseContentId(cid)))!;
     expect(await ask(`/ipfs/${cid}?format=raw`)).to.deep.equal([200, "application/vnd.ipld.raw", root.length]);
-    expect(await ask(`/ipfs/${cid}`, { headers: { accept: "application/vnd.ipld.raw" } })).to.deep.equal([200, "application/vnd.ipld.raw", root.length]);
-    expect(await ask(`/ipfs/${cid}?format=raw`, { method: "HEAD" })).to.deep.equal([200, "application/vnd.ipld.raw", 0]);
+    expect(await ask(`/ipfs/${cid}`, { headers: { accept: "application/vnd.ipld.raw" } })).to.deep.equal([
+      200,
+      "application/vnd.ipld.raw",
+      root.length,
+    ]);
+    expect(await ask(`/ipfs/${cid}?format=raw`, { method: "HEAD" })).to.deep.equal([
+      200,
+      "application/vnd.ipld.raw",
+      0,
+    ]);
     expect(await ask("/ipfs/bafkqaaa?format=raw")).to.deep.equal([200, "application/vnd.ipld.raw", 0]);
     const [status, type, length] = await ask(`/ipfs/${cid}?format=car&dag-scope=block`);
     expect([status, type]).to.deep.equal([200, "application/vnd.ipld.car; version=1; order=dfs; dups=n"]);

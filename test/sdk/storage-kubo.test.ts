@@ -16,12 +16,21 @@ import { codeOf } from "../support/error-code.ts";
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const caps = { maxBytes: 30_000_000 };
-const nested: Directory = new Map([["a/b/c.txt", text("deep")], ["top.txt", text("top")], ["empty", new Uint8Array()]]);
+const nested: Directory = new Map([
+  ["a/b/c.txt", text("deep")],
+  ["top.txt", text("top")],
+  ["empty", new Uint8Array()],
+]);
 const big: Directory = new Map([
-  ["big.bin", Uint8Array.from({ length: 5_000_000 }, (_, index) => (index * 7 + (index >> 12) + (index >> 20) * 13) & 0xff)],
+  [
+    "big.bin",
+    Uint8Array.from({ length: 5_000_000 }, (_, index) => (index * 7 + (index >> 12) + (index >> 20) * 13) & 0xff),
+  ],
   ["names/ü€😀 with spaces", text("x")],
 ]);
-const many: Directory = new Map(Array.from({ length: 5000 }, (_, index) => [`file-${index}-${"x".repeat(40)}`, text(String(index))]));
+const many: Directory = new Map(
+  Array.from({ length: 5000 }, (_, index) => [`file-${index}-${"x".repeat(40)}`, text(String(index))]),
+);
 
 const ipfs = process.env["IPFS_BINARY"] ?? "ipfs";
 const installed = spawnSync(ipfs, ["version"]).status === 0;
@@ -49,7 +58,10 @@ describe("Kubo storage", function () {
       // The import profile of content.ts in Kubo's words.
       await run("config", "profile", "apply", "test-cid-v1");
       await run("config", "--json", "Import.UnixFSFileMaxLinks", "1024");
-      daemon = spawn(ipfs, ["daemon", "--offline"], { env: { ...process.env, IPFS_PATH: join(home, "repo") }, stdio: ["ignore", "pipe", "inherit"] });
+      daemon = spawn(ipfs, ["daemon", "--offline"], {
+        env: { ...process.env, IPFS_PATH: join(home, "repo") },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
       const lines = createInterface({ input: daemon.stdout! });
       for await (const line of lines) {
         const address = /RPC API server listening on \/ip4\/([\d.]+)\/tcp\/(\d+)/.exec(line);
@@ -99,7 +111,9 @@ describe("Kubo storage", function () {
       expect(await codeOf(() => storage.getFile(cid, "absent", caps))).to.equal("CONTENT_PATH_NOT_FOUND");
       expect(await codeOf(() => storage.get(cid, { ...caps, maxFiles: 4999 }))).to.equal("CONTENT_TOO_LARGE");
       const large = await storage.add(big);
-      expect(await codeOf(() => storage.get(large, { maxBytes: 1_000_000, maxFiles: 10 }))).to.equal("CONTENT_TOO_LARGE");
+      expect(await codeOf(() => storage.get(large, { maxBytes: 1_000_000, maxFiles: 10 }))).to.equal(
+        "CONTENT_TOO_LARGE",
+      );
       expect(await codeOf(() => storage.pin(large, { maxBytes: 1_000_000 }))).to.equal("CONTENT_TOO_LARGE");
     });
 
@@ -134,7 +148,11 @@ describe("Kubo storage", function () {
         server.closeAllConnections();
         server.close();
       });
-      return new KuboStorage({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, blockTimeout: 200, directoryTimeout: 400 });
+      return new KuboStorage({
+        url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        blockTimeout: 200,
+        directoryTimeout: 400,
+      });
     }
 
     it("refuses what does not hash to what was asked for", async () => {
@@ -163,7 +181,10 @@ describe("Kubo storage", function () {
       const storage = await answering(200, undefined);
       const error: unknown = await storage
         .get(await computeContentId(nested), { ...caps, signal: AbortSignal.timeout(50) })
-        .then(() => undefined, (reason: unknown) => reason);
+        .then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
       expect(error).to.have.property("name", "TimeoutError");
     });
   });

@@ -14,12 +14,16 @@ describe("sealed files", () => {
     for (const [what, original] of Object.entries({ bytes, key, associatedData })) {
       for (let index = 0; index < original.length; index += 1) {
         const given = { bytes, key, associatedData, [what]: original.with(index, original[index]! ^ 1) };
-        expect(await codeOf(() => openBytes(given.bytes, given.key, given)), `${what} ${index}`).to.equal("SEALED_FILE_CORRUPT");
+        expect(await codeOf(() => openBytes(given.bytes, given.key, given)), `${what} ${index}`).to.equal(
+          "SEALED_FILE_CORRUPT",
+        );
       }
     }
     expect(await codeOf(() => openBytes(bytes, key))).to.equal("SEALED_FILE_CORRUPT");
     for (const length of [0, 1, 39, bytes.length - 1]) {
-      expect(await codeOf(() => openBytes(bytes.slice(0, length), key, { associatedData }))).to.equal("SEALED_FILE_CORRUPT");
+      expect(await codeOf(() => openBytes(bytes.slice(0, length), key, { associatedData }))).to.equal(
+        "SEALED_FILE_CORRUPT",
+      );
     }
     expect(await codeOf(() => openBytes(bytes, key.slice(1), { associatedData }))).to.equal("SEALED_FILE_CORRUPT");
     expect(openBytes(bytes, key, { associatedData })).to.deep.equal(text("secret"));
@@ -41,7 +45,11 @@ describe("sealed files", () => {
   it("give directories back with the same content id", async () => {
     for (const directory of [
       new Map<string, Uint8Array>(),
-      new Map([["out/a.txt", text("a")], ["stdout", new Uint8Array()], ["big", new Uint8Array(3_000_000).fill(7)]]),
+      new Map([
+        ["out/a.txt", text("a")],
+        ["stdout", new Uint8Array()],
+        ["big", new Uint8Array(3_000_000).fill(7)],
+      ]),
     ]) {
       const associatedData = text("task 3");
       const { bytes, key } = await sealDirectory(directory, { associatedData });
@@ -52,7 +60,11 @@ describe("sealed files", () => {
   });
 
   it("are always packed in the same way", async () => {
-    const entries: [string, Uint8Array][] = [["b", text("1")], ["a/x", text("2")], ["a/w", text("3")]];
+    const entries: [string, Uint8Array][] = [
+      ["b", text("1")],
+      ["a/x", text("2")],
+      ["a/w", text("3")],
+    ];
     const packed = await Promise.all(
       [entries, entries.toReversed()].map(async (order) => {
         const { bytes, key } = await sealDirectory(new Map(order));
@@ -63,7 +75,12 @@ describe("sealed files", () => {
   });
 
   it("are held to the caller's caps", async () => {
-    const { bytes, key } = await sealDirectory(new Map([["a", new Uint8Array(100)], ["b", new Uint8Array(100)]]));
+    const { bytes, key } = await sealDirectory(
+      new Map([
+        ["a", new Uint8Array(100)],
+        ["b", new Uint8Array(100)],
+      ]),
+    );
     expect(await codeOf(() => openDirectory(bytes, key, { maxBytes: 199 }))).to.equal("CONTENT_TOO_LARGE");
     expect(await codeOf(() => openDirectory(bytes, key, { maxBytes: 200, maxFiles: 1 }))).to.equal("CONTENT_TOO_LARGE");
     expect((await openDirectory(bytes, key, { maxBytes: 200, maxFiles: 2 })).size).to.equal(2);
@@ -74,7 +91,12 @@ describe("sealed files", () => {
       const { bytes, key } = sealBytes(content);
       expect(await codeOf(() => openDirectory(bytes, key, caps))).to.equal("SEALED_FILE_CORRUPT");
     }
-    const whole = await sealDirectory(new Map([["a", text("a")], ["b", text("b")]]));
+    const whole = await sealDirectory(
+      new Map([
+        ["a", text("a")],
+        ["b", text("b")],
+      ]),
+    );
     const cut = sealBytes(openBytes(whole.bytes, whole.key).slice(0, -5));
     expect(await codeOf(() => openDirectory(cut.bytes, cut.key, caps))).to.equal("SEALED_FILE_CORRUPT");
   });

@@ -341,8 +341,13 @@ export class OpenRegularFile extends Fd {
 
   override fd_seek(offset: bigint, whence: number): { ret: number; offset: bigint } {
     const base =
-      whence === wasi.WHENCE_SET ? 0n : whence === wasi.WHENCE_CUR ? this.position :
-      whence === wasi.WHENCE_END ? BigInt(this.file.size) : undefined;
+      whence === wasi.WHENCE_SET
+        ? 0n
+        : whence === wasi.WHENCE_CUR
+          ? this.position
+          : whence === wasi.WHENCE_END
+            ? BigInt(this.file.size)
+            : undefined;
     if (base === undefined || base + offset < 0n || base + offset >= 1n << 63n) {
       return { ret: wasi.ERRNO_INVAL, offset: 0n };
     }
@@ -454,7 +459,12 @@ export class OpenFolder extends Fd {
   }
 
   override path_open(
-    _lookup: number, path: string, openFlags: number, rights: bigint, _inheriting: bigint, flags: number,
+    _lookup: number,
+    path: string,
+    openFlags: number,
+    rights: bigint,
+    _inheriting: bigint,
+    flags: number,
   ): { ret: number; fd_obj: Fd | null } {
     const fail = (ret: number): { ret: number; fd_obj: null } => ({ ret, fd_obj: null });
     const found = this.find(path);

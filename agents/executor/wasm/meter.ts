@@ -115,11 +115,17 @@ export function meterProgram(program: Program): MeteredProgram {
   const entry = program.exports.get("_start");
   const hasEntry = entry?.kind === 0;
   const entryType = hasEntry ? program.types[program.functionTypes[entry.index] ?? -1] : undefined;
-  if (hasEntry ? entryType?.params.length !== 0 || entryType.results.length !== 0 : program.startFunction === undefined) {
-    throw new SuretyError("PROGRAM_NO_ENTRY", "the program exports no function _start without parameters and results, and has no start section", {
-      fix: "Build a command, not a library (AssemblyScript: --exportStart _start; Go: no -buildmode).",
-      exit: ExitStatus.badInput,
-    });
+  if (
+    hasEntry ? entryType?.params.length !== 0 || entryType.results.length !== 0 : program.startFunction === undefined
+  ) {
+    throw new SuretyError(
+      "PROGRAM_NO_ENTRY",
+      "the program exports no function _start without parameters and results, and has no start section",
+      {
+        fix: "Build a command, not a library (AssemblyScript: --exportStart _start; Go: no -buildmode).",
+        exit: ExitStatus.badInput,
+      },
+    );
   }
   const memoryExport = program.exports.get("memory");
   if (program.imports.length > 0 && (memoryExport?.kind !== 2 || program.memory === undefined)) {
@@ -155,10 +161,13 @@ export function meterProgram(program: Program): MeteredProgram {
   };
   section(1, extraTypes.section(program));
   for (const number of [2, 3, 4, 5]) section(number, copy(number));
-  section(6, appendTo(program, 6, 4, (writer) => {
-    for (let count = 0; count < 3; count++) writer.byte(I64, 0x01, 0x42, 0x00, 0x0b);
-    writer.byte(I32, 0x01, 0x41, 0x00, 0x0b);
-  }));
+  section(
+    6,
+    appendTo(program, 6, 4, (writer) => {
+      for (let count = 0; count < 3; count++) writer.byte(I64, 0x01, 0x42, 0x00, 0x0b);
+      writer.byte(I32, 0x01, 0x41, 0x00, 0x0b);
+    }),
+  );
   const exported: [string, number, number][] = [
     [meterExports.fuel, 3, globals.fuel],
     [meterExports.stack, 3, globals.stack],
@@ -168,9 +177,16 @@ export function meterProgram(program: Program): MeteredProgram {
   if (program.memory !== undefined) exported.push([meterExports.memory, 2, 0]);
   if (hasEntry) exported.push([meterExports.entry, 0, entry.index]);
   if (program.startFunction !== undefined) exported.push([meterExports.start, 0, program.startFunction]);
-  section(7, appendTo(program, 7, exported.length, (writer) => {
-    for (const [name, kind, index] of exported) writer.name(prefix + name).byte(kind).u32(index);
-  }));
+  section(
+    7,
+    appendTo(program, 7, exported.length, (writer) => {
+      for (const [name, kind, index] of exported)
+        writer
+          .name(prefix + name)
+          .byte(kind)
+          .u32(index);
+    }),
+  );
   // Section 8, the start function, is left out: it would run before anybody could set the limits.
   section(9, copy(9));
   section(12, copy(12));
@@ -180,7 +196,12 @@ export function meterProgram(program: Program): MeteredProgram {
 }
 
 /** A section that is a vector, with `added` more entries. */
-function appendTo(program: Program, number: number, added: number, write: (writer: BinaryWriter) => void): BinaryWriter {
+function appendTo(
+  program: Program,
+  number: number,
+  added: number,
+  write: (writer: BinaryWriter) => void,
+): BinaryWriter {
   const span = program.sections.get(number);
   const writer = new BinaryWriter();
   if (span === undefined) writer.u32(added);
@@ -221,7 +242,10 @@ class ExtraTypes {
   section(program: Program): BinaryWriter {
     return appendTo(program, 1, this.added.length, (writer) => {
       for (const results of this.added) {
-        writer.byte(0x60, 0x00).u32(results.length).byte(...results);
+        writer
+          .byte(0x60, 0x00)
+          .u32(results.length)
+          .byte(...results);
       }
     });
   }
@@ -251,7 +275,12 @@ class FunctionMeter {
   private splits = 0;
 
   constructor(
-    program: Program, start: number, end: number, type: FunctionType, globals: Globals, extraTypes: ExtraTypes,
+    program: Program,
+    start: number,
+    end: number,
+    type: FunctionType,
+    globals: Globals,
+    extraTypes: ExtraTypes,
   ) {
     this.program = program;
     this.reader = new BinaryReader(program.bytes, start, end);
@@ -288,7 +317,12 @@ class FunctionMeter {
     this.segments.push({ cost: 1, parent: -1, checks: true, folded: 0 });
     this.edits.push({ kind: "charge", at: reader.at, segment: 0 });
     this.labels.push({
-      kind: "function", base: 0, type: { params: [], results: this.type.results }, outside: 0, targeted: false, dead: false,
+      kind: "function",
+      base: 0,
+      type: { params: [], results: this.type.results },
+      outside: 0,
+      targeted: false,
+      dead: false,
     });
     while (this.labels.length > 0) this.step();
     if (reader.at !== this.end) throw invalidProgram("a function goes on behind its end", reader.at);
@@ -313,8 +347,12 @@ class FunctionMeter {
         this.escape(type.params.length);
         const kind = code === 0x02 ? "block" : code === 0x03 ? "loop" : "if";
         labels.push({
-          kind, base: Math.max(label.base, this.operands.length - type.params.length), type, outside: this.segment,
-          targeted: false, dead: false,
+          kind,
+          base: Math.max(label.base, this.operands.length - type.params.length),
+          type,
+          outside: this.segment,
+          targeted: false,
+          dead: false,
         });
         if (label.dead) {
           // Never reached, and so never charged; but the types must still fit.
@@ -532,7 +570,9 @@ class FunctionMeter {
 
   private write(groups: number, groupBytes: Uint8Array, codeStart: number, locals: number): BinaryWriter {
     const { program, globals } = this;
-    const shapes = new Set(this.edits.flatMap((edit) => (edit.kind === "canonicalise" && edit.needed ? [edit.shape] : [])));
+    const shapes = new Set(
+      this.edits.flatMap((edit) => (edit.kind === "canonicalise" && edit.needed ? [edit.shape] : [])),
+    );
     const scratch: number[] = [];
     const takeScratch = (type: number): number => {
       scratch.push(type);
@@ -620,7 +660,11 @@ class FunctionMeter {
 
   /** In place of `memory.grow`: keeps to the task's cap, remembers a refusal, charges for what was granted. */
   private writeGrow(
-    out: BinaryWriter, count: number, before: number, spend: (writeUnits: () => void) => void, checkFuel: () => void,
+    out: BinaryWriter,
+    count: number,
+    before: number,
+    spend: (writeUnits: () => void) => void,
+    checkFuel: () => void,
   ): void {
     const { globals, program } = this;
     const wanted = (): void => {
@@ -632,7 +676,10 @@ class FunctionMeter {
     out.byte(0x41).signed(GrowthRefused.byCap).byte(0x24).u32(globals.refused).byte(0x41, 0x7f);
     out.byte(0x05, 0x20).u32(count).byte(0x40, 0x00, 0x22).u32(before).byte(0x41, 0x7f, 0x46, 0x04, 0x40); // == -1, if
     wanted();
-    out.byte(0x42).signed(Math.min(program.memory?.maximumPages ?? 65536, 65536)).byte(0x58, 0x04, 0x40); // i64.le_u, if
+    out
+      .byte(0x42)
+      .signed(Math.min(program.memory?.maximumPages ?? 65536, 65536))
+      .byte(0x58, 0x04, 0x40); // i64.le_u, if
     out.byte(0x41).signed(GrowthRefused.byHost).byte(0x24).u32(globals.refused).byte(0x00, 0x0b);
     out.byte(0x05); // granted
     spend(() => out.byte(0x20).u32(count).byte(0xad, 0x42).signed(pageFuel).byte(0x7e));
@@ -658,9 +705,16 @@ function writeCanonical(out: BinaryWriter, shape: FloatShape, local: number): vo
     case "f32x4":
     case "f64x2": {
       const lane = shape === "f32x4" ? [0x00, 0x00, 0xc0, 0x7f] : [0, 0, 0, 0, 0, 0, 0xf8, 0x7f];
-      out.byte(0x22).u32(local).byte(0xfd).u32(0x0c).byte(...lane, ...lane, ...(shape === "f32x4" ? [...lane, ...lane] : []));
+      out
+        .byte(0x22)
+        .u32(local)
+        .byte(0xfd)
+        .u32(0x0c)
+        .byte(...lane, ...lane, ...(shape === "f32x4" ? [...lane, ...lane] : []));
       get();
-      get().byte(0xfd).u32(shape === "f32x4" ? 0x41 : 0x47); // eq
+      get()
+        .byte(0xfd)
+        .u32(shape === "f32x4" ? 0x41 : 0x47); // eq
       out.byte(0xfd).u32(0x52); // v128.bitselect
     }
   }

@@ -23,15 +23,48 @@ export const programLimits = {
  */
 export const permittedImports: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    args_get: "ii", args_sizes_get: "ii", clock_res_get: "ii", clock_time_get: "iIi", environ_get: "ii",
-    environ_sizes_get: "ii", fd_advise: "iIIi", fd_allocate: "iII", fd_close: "i", fd_datasync: "i",
-    fd_fdstat_get: "ii", fd_fdstat_set_flags: "ii", fd_fdstat_set_rights: "iII", fd_filestat_get: "ii",
-    fd_filestat_set_size: "iI", fd_filestat_set_times: "iIIi", fd_pread: "iiiIi", fd_prestat_dir_name: "iii",
-    fd_prestat_get: "ii", fd_pwrite: "iiiIi", fd_read: "iiii", fd_readdir: "iiiIi", fd_renumber: "ii",
-    fd_seek: "iIii", fd_sync: "i", fd_tell: "ii", fd_write: "iiii", path_create_directory: "iii",
-    path_filestat_get: "iiiii", path_filestat_set_times: "iiiiIIi", path_link: "iiiiiii", path_open: "iiiiiIIii",
-    path_readlink: "iiiiii", path_remove_directory: "iii", path_rename: "iiiiii", path_symlink: "iiiii",
-    path_unlink_file: "iii", poll_oneoff: "iiii", proc_exit: "i", proc_raise: "i", random_get: "ii", sched_yield: "",
+    args_get: "ii",
+    args_sizes_get: "ii",
+    clock_res_get: "ii",
+    clock_time_get: "iIi",
+    environ_get: "ii",
+    environ_sizes_get: "ii",
+    fd_advise: "iIIi",
+    fd_allocate: "iII",
+    fd_close: "i",
+    fd_datasync: "i",
+    fd_fdstat_get: "ii",
+    fd_fdstat_set_flags: "ii",
+    fd_fdstat_set_rights: "iII",
+    fd_filestat_get: "ii",
+    fd_filestat_set_size: "iI",
+    fd_filestat_set_times: "iIIi",
+    fd_pread: "iiiIi",
+    fd_prestat_dir_name: "iii",
+    fd_prestat_get: "ii",
+    fd_pwrite: "iiiIi",
+    fd_read: "iiii",
+    fd_readdir: "iiiIi",
+    fd_renumber: "ii",
+    fd_seek: "iIii",
+    fd_sync: "i",
+    fd_tell: "ii",
+    fd_write: "iiii",
+    path_create_directory: "iii",
+    path_filestat_get: "iiiii",
+    path_filestat_set_times: "iiiiIIi",
+    path_link: "iiiiiii",
+    path_open: "iiiiiIIii",
+    path_readlink: "iiiiii",
+    path_remove_directory: "iii",
+    path_rename: "iiiiii",
+    path_symlink: "iiiii",
+    path_unlink_file: "iii",
+    poll_oneoff: "iiii",
+    proc_exit: "i",
+    proc_raise: "i",
+    random_get: "ii",
+    sched_yield: "",
   }),
 );
 
@@ -88,7 +121,17 @@ function atMost(what: string, actual: number, limit: number): number {
   return actual;
 }
 
-const sectionNumber = { type: 1, import: 2, function: 3, table: 4, memory: 5, global: 6, export: 7, start: 8, code: 10 };
+const sectionNumber = {
+  type: 1,
+  import: 2,
+  function: 3,
+  table: 4,
+  memory: 5,
+  global: 6,
+  export: 7,
+  start: 8,
+  code: 10,
+};
 
 /** Checks a value type: numbers, vectors, `funcref` and `externref`. */
 export function valueType(byte: number, at: number): number {
@@ -147,8 +190,16 @@ export function readProgram(bytes: Uint8Array): Program {
   atMost("bytes", bytes.length, programLimits.bytes);
 
   const program: Program = {
-    bytes, sections: new Map(), types: [], imports: [], functionTypes: [], memory: undefined, globals: 0,
-    exports: new Map(), startFunction: undefined, bodies: [],
+    bytes,
+    sections: new Map(),
+    types: [],
+    imports: [],
+    functionTypes: [],
+    memory: undefined,
+    globals: 0,
+    exports: new Map(),
+    startFunction: undefined,
+    bodies: [],
   };
   const reader = new BinaryReader(bytes, 8);
   while (reader.at < bytes.length) {
@@ -201,11 +252,15 @@ function readSection(program: Program, number: number, reader: BinaryReader): vo
         const letters = params.map((param) => (param === 0x7f ? "i" : param === 0x7e ? "I" : "?")).join("");
         const returns = name === "proc_exit" ? "" : "127";
         if (letters !== permittedImports.get(name) || results.join() !== returns) {
-          throw new SuretyError("PROGRAM_IMPORT_FORBIDDEN", `the program imports ${module}.${name} with a type it does not have`, {
-            details: { module, name, parameters: letters, expected: permittedImports.get(name) },
-            fix: "Declare it as WASI preview 1 does.",
-            exit: ExitStatus.badInput,
-          });
+          throw new SuretyError(
+            "PROGRAM_IMPORT_FORBIDDEN",
+            `the program imports ${module}.${name} with a type it does not have`,
+            {
+              details: { module, name, parameters: letters, expected: permittedImports.get(name) },
+              fix: "Declare it as WASI preview 1 does.",
+              exit: ExitStatus.badInput,
+            },
+          );
         }
         program.imports.push(`${module}.${name}`);
         program.functionTypes.push(type);

@@ -118,7 +118,8 @@ export function runProgram(program: PreparedProgram, task: Omit<TaskInput, "prog
   // Fuel first: a program may stumble over something else between running out and the next place that checks.
   if (meter !== undefined && (meter.fuel.value as bigint) < 0n) return conclude({ limit: "fuel" });
   if (ended instanceof LimitReached) return conclude({ limit: ended.limit });
-  if (meter?.refused.value === GrowthRefused.byHost) throw failed("this machine has no memory left for the task", ended);
+  if (meter?.refused.value === GrowthRefused.byHost)
+    throw failed("this machine has no memory left for the task", ended);
   const stackGone = meter !== undefined && (meter.stack.value as bigint) < 0n;
   const trap = stackGone ? "stack-overflow" : trapKind(ended);
   let exit: TaskExit;

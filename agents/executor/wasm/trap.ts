@@ -7,8 +7,14 @@ const kinds: readonly [pattern: RegExp, kind: string][] = [
   [/divide by zero|remainder by zero/, "divide-by-zero"],
   [/divide result unrepresentable/, "integer-overflow"],
   [/float unrepresentable/, "invalid-conversion"],
-  [/table index is out of bounds|null function or function signature|signature mismatch|table access out of bounds/, "indirect-call"],
-  [/memory access out of bounds|data segment .*out of bounds|table (initializer|or element segment)|out of bounds/, "out-of-bounds"],
+  [
+    /table index is out of bounds|null function or function signature|signature mismatch|table access out of bounds/,
+    "indirect-call",
+  ],
+  [
+    /memory access out of bounds|data segment .*out of bounds|table (initializer|or element segment)|out of bounds/,
+    "out-of-bounds",
+  ],
   [/dereferencing a null pointer/, "null-reference"],
 ];
 

@@ -1,9 +1,17 @@
 import { createHash } from "node:crypto";
-import type { Fd} from "@bjorn3/browser_wasi_shim";
+import type { Fd } from "@bjorn3/browser_wasi_shim";
 import { WASI, wasi } from "@bjorn3/browser_wasi_shim";
 import type { TaskInput } from "../executor.ts";
 import {
-  EmptyInput, Folder, inputFolder, LimitReached, OpenFolder, OutputBudget, OutputStream, longestPath, type FileSystem,
+  EmptyInput,
+  Folder,
+  inputFolder,
+  LimitReached,
+  OpenFolder,
+  OutputBudget,
+  OutputStream,
+  longestPath,
+  type FileSystem,
 } from "./files.ts";
 
 /** What the clocks show when a task begins: 2000-01-01T00:00:00Z. They stand still, but waiting moves them on. */
@@ -48,7 +56,12 @@ const pointers: Record<string, Pointers> = {
   path_filestat_set_times: { paths: [[2, 3]] },
   path_open: { paths: [[2, 3]], spans: [fixed(8, 4)] },
   path_remove_directory: { paths: [[1, 2]] },
-  path_rename: { paths: [[1, 2], [4, 5]] },
+  path_rename: {
+    paths: [
+      [1, 2],
+      [4, 5],
+    ],
+  },
   path_unlink_file: { paths: [[1, 2]] },
   random_get: { spans: [[0, 1]] },
 };
@@ -122,13 +135,18 @@ export class TaskWorld {
     this.args = ["task", ...task.args].map((arg) =>
       new TextEncoder().encode(arg.replaceAll("{index}", String(task.index)) + "\0"),
     );
-    this.shim = new WASI([], [], [
-      new EmptyInput(),
-      this.stdout,
-      this.stderr,
-      new OpenFolder(system, input, input, "/in"),
-      new OpenFolder(system, this.out, this.out, "/out"),
-    ], { debug: false });
+    this.shim = new WASI(
+      [],
+      [],
+      [
+        new EmptyInput(),
+        this.stdout,
+        this.stderr,
+        new OpenFolder(system, input, input, "/in"),
+        new OpenFolder(system, this.out, this.out, "/out"),
+      ],
+      { debug: false },
+    );
     const own = this.ownFunctions();
     for (const [name, implementation] of Object.entries({ ...this.shim.wasiImport, ...own })) {
       this.imports[name] = this.guard(implementation as (...args: unknown[]) => unknown, pointers[name] ?? {});
@@ -198,7 +216,9 @@ export class TaskWorld {
   }
 
   private path(pointer: number, length: number): string {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(this.bytes.subarray(pointer, pointer + length));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+      this.bytes.subarray(pointer, pointer + length),
+    );
   }
 
   private get descriptors(): (Fd | undefined)[] {
@@ -212,7 +232,11 @@ export class TaskWorld {
     return {
       args_sizes_get: (count: number, size: number): number => {
         this.view.setUint32(count, this.args.length, true);
-        this.view.setUint32(size, this.args.reduce((sum, arg) => sum + arg.length, 0), true);
+        this.view.setUint32(
+          size,
+          this.args.reduce((sum, arg) => sum + arg.length, 0),
+          true,
+        );
         return wasi.ERRNO_SUCCESS;
       },
       args_get: (list: number, buffer: number): number => {
@@ -246,7 +270,9 @@ export class TaskWorld {
         return error;
       },
       fd_renumber: (from: number, to: number): number =>
-        from === to && this.descriptors[from] !== undefined ? wasi.ERRNO_SUCCESS : (shim["fd_renumber"]!(from, to) as number),
+        from === to && this.descriptors[from] !== undefined
+          ? wasi.ERRNO_SUCCESS
+          : (shim["fd_renumber"]!(from, to) as number),
       fd_seek: (descriptor: number, offset: bigint, whence: number, result: number): number => {
         const open = this.descriptors[descriptor];
         if (open === undefined) return wasi.ERRNO_BADF;
@@ -259,7 +285,14 @@ export class TaskWorld {
         if (this.descriptors.length >= mostDescriptors) return wasi.ERRNO_MFILE;
         return shim["path_open"]!(...args) as number;
       },
-      path_rename: (from: number, path: number, length: number, to: number, newPath: number, newLength: number): number => {
+      path_rename: (
+        from: number,
+        path: number,
+        length: number,
+        to: number,
+        newPath: number,
+        newLength: number,
+      ): number => {
         const [source, target] = [this.descriptors[from], this.descriptors[to]];
         if (source === undefined || target === undefined) return wasi.ERRNO_BADF;
         if (!(source instanceof OpenFolder) || !(target instanceof OpenFolder)) return wasi.ERRNO_NOTDIR;
@@ -293,15 +326,31 @@ export class TaskWorld {
   private poll(subscriptions: number, events: number, count: number, result: number): number {
     if (count === 0 || count > mostBuffers) return wasi.ERRNO_INVAL;
     const { view } = this;
-    if (subscriptions + count * 48 > view.byteLength || events + count * 32 > view.byteLength || result + 4 > view.byteLength) {
+    if (
+      subscriptions + count * 48 > view.byteLength ||
+      events + count * 32 > view.byteLength ||
+      result + 4 > view.byteLength
+    ) {
       return wasi.ERRNO_FAULT;
     }
     this.charge(count * 64);
-    interface Event { userdata: bigint; error: number; kind: number; bytes: bigint; due: bigint | undefined }
+    interface Event {
+      userdata: bigint;
+      error: number;
+      kind: number;
+      bytes: bigint;
+      due: bigint | undefined;
+    }
     const asked: Event[] = [];
     for (let index = 0; index < count; index++) {
       const at = subscriptions + index * 48;
-      const event: Event = { userdata: view.getBigUint64(at, true), error: 0, kind: view.getUint8(at + 8), bytes: 0n, due: undefined };
+      const event: Event = {
+        userdata: view.getBigUint64(at, true),
+        error: 0,
+        kind: view.getUint8(at + 8),
+        bytes: 0n,
+        due: undefined,
+      };
       if (event.kind === wasi.EVENTTYPE_CLOCK) {
         const time = this.time(view.getUint32(at + 16, true));
         const timeout = view.getBigUint64(at + 24, true);

@@ -46,7 +46,9 @@ function obtain(request: WorkerRequest): PreparedProgram | undefined {
 
 function asError(error: unknown): WorkerError {
   const known =
-    error instanceof SuretyError ? error : new SuretyError("EXECUTOR_FAILED", `the sandbox broke: ${String(error)}`, { kind: "retryable" });
+    error instanceof SuretyError
+      ? error
+      : new SuretyError("EXECUTOR_FAILED", `the sandbox broke: ${String(error)}`, { kind: "retryable" });
   const { code, message, details, fix, kind, exit } = known;
   return { code, message, details, fix, kind, exit };
 }

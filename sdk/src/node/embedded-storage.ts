@@ -68,7 +68,8 @@ export class EmbeddedStorage implements Storage {
       const root = await importDirectory(directory, (block) => this.#blocks.put(block), options);
       await this.#writePin(root);
       const { publishTo } = this.#options;
-      if (publishTo !== undefined) await publish(root, () => this.readCar(root), { ...this.#options, ...options, publishTo });
+      if (publishTo !== undefined)
+        await publish(root, () => this.readCar(root), { ...this.#options, ...options, publishTo });
       return root.toString();
     });
   }
@@ -166,7 +167,11 @@ export class EmbeddedStorage implements Storage {
    * @throws StorageError `CONTENT_CORRUPT` (an overlong stream too), `CONTENT_INVALID`, `CONTENT_NOT_FOUND` when
    * blocks are missing in the end, `STORAGE_FAILED`
    */
-  async addCar(root: CID, stream: AsyncIterable<Uint8Array>, caps: { maxBytes: number; signal?: AbortSignal }): Promise<void> {
+  async addCar(
+    root: CID,
+    stream: AsyncIterable<Uint8Array>,
+    caps: { maxBytes: number; signal?: AbortSignal },
+  ): Promise<void> {
     await this.#use(async () => {
       for await (const block of readCar(stream, { root, maxStreamBytes: caps.maxBytes })) {
         caps.signal?.throwIfAborted();
@@ -214,7 +219,9 @@ export class EmbeddedStorage implements Storage {
       await fetch.fetch(cid, { scope, signal });
       const fetched = await this.#blocks.get(cid);
       if (fetched) return fetched;
-      throw new StorageError("STORAGE_FAILED", `block ${cid} was stored but cannot be read back`, { details: { cid: cid.toString() } });
+      throw new StorageError("STORAGE_FAILED", `block ${cid} was stored but cannot be read back`, {
+        details: { cid: cid.toString() },
+      });
     };
   }
 
@@ -222,7 +229,9 @@ export class EmbeddedStorage implements Storage {
   readonly #here: BlockSource = async (cid) => {
     const bytes = await this.#blocks.get(cid);
     if (bytes) return bytes;
-    throw new StorageError("CONTENT_NOT_FOUND", `block ${cid} is not in this store`, { details: { cid: cid.toString() } });
+    throw new StorageError("CONTENT_NOT_FOUND", `block ${cid} is not in this store`, {
+      details: { cid: cid.toString() },
+    });
   };
 
   /** A pin is an empty file with the content id as its name: there or not there, never half. */

@@ -55,13 +55,16 @@ const probe = "bafkqaaa";
  */
 export async function startGateway(options: GatewayServerOptions): Promise<Gateway> {
   const { host = "127.0.0.1", port = 0, idleTimeout = 30_000, requestTimeout = 300_000 } = options;
-  const server = createServer({ requestTimeout, headersTimeout: Math.min(10_000, requestTimeout) }, (request, response) => {
-    respond(request, response, options).catch((error: unknown) => {
-      options.onError?.(error);
-      if (!response.headersSent) refuse(request, response, 500, "internal error");
-      else response.destroy();
-    });
-  });
+  const server = createServer(
+    { requestTimeout, headersTimeout: Math.min(10_000, requestTimeout) },
+    (request, response) => {
+      respond(request, response, options).catch((error: unknown) => {
+        options.onError?.(error);
+        if (!response.headersSent) refuse(request, response, 500, "internal error");
+        else response.destroy();
+      });
+    },
+  );
   server.setTimeout(idleTimeout);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -83,7 +86,11 @@ async function stop(server: Server): Promise<void> {
   await closed;
 }
 
-async function respond(request: IncomingMessage, response: ServerResponse, options: GatewayServerOptions): Promise<void> {
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: GatewayServerOptions,
+): Promise<void> {
   const url = new URL(request.url ?? "/", "http://gateway");
   const text = /^\/ipfs\/([A-Za-z0-9]{1,128})\/?$/.exec(url.pathname)?.[1];
   if (text === undefined) return refuse(request, response, 404, "only /ipfs/<cid> is served");
@@ -140,7 +147,11 @@ async function serve(
 }
 
 function isDisconnect(error: unknown): boolean {
-  return error instanceof Error && "code" in error && ["ERR_STREAM_PREMATURE_CLOSE", "ECONNRESET", "EPIPE"].includes(String(error.code));
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    ["ERR_STREAM_PREMATURE_CLOSE", "ECONNRESET", "EPIPE"].includes(String(error.code))
+  );
 }
 
 function send(response: ServerResponse, type: string, bytes: Uint8Array, bare: boolean): void {
@@ -160,7 +171,8 @@ function formatOf(request: IncomingMessage, query: URLSearchParams): "raw" | "ca
 function readableCid(text: string): CID | undefined {
   try {
     const cid = CID.parse(text).toV1();
-    const readable = (cid.code === dagPb.code || cid.code === 0x55) && cid.multihash.code === sha256.code && cid.multihash.size === 32;
+    const readable =
+      (cid.code === dagPb.code || cid.code === 0x55) && cid.multihash.code === sha256.code && cid.multihash.size === 32;
     return readable ? cid : undefined;
   } catch {
     return undefined;
@@ -174,10 +186,12 @@ async function upload(
   { storage, token, maxUploadBytes = 256 * 1024 * 1024 }: GatewayServerOptions,
 ): Promise<void> {
   if (maxUploadBytes === 0) return refuse(request, response, 405, "no uploads here");
-  if (token !== undefined && !authorized(request, token)) return refuse(request, response, 401, "the upload token is missing or wrong");
+  if (token !== undefined && !authorized(request, token))
+    return refuse(request, response, 401, "the upload token is missing or wrong");
   const cid = readableCid(text);
   if (!cid || cid.code !== dagPb.code) return refuse(request, response, 400, "not the CID of a directory");
-  if (Number(request.headers["content-length"] ?? 0) > maxUploadBytes) return refuse(request, response, 413, "too large");
+  if (Number(request.headers["content-length"] ?? 0) > maxUploadBytes)
+    return refuse(request, response, 413, "too large");
   let received = 0;
   const counted = async function* (): AsyncGenerator<Uint8Array> {
     // Not destroyed when we stop early: the answer must still get out on this connection.
@@ -206,7 +220,10 @@ function authorized(request: IncomingMessage, token: string): boolean {
 const drainTime = 2000;
 
 function refuse(request: IncomingMessage, response: ServerResponse, status: number, reason: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...(request.complete ? {} : { connection: "close" }) });
+  response.writeHead(status, {
+    "content-type": "text/plain; charset=utf-8",
+    ...(request.complete ? {} : { connection: "close" }),
+  });
   response.end(`${reason}\n`);
   if (request.complete) return;
   request.resume();
