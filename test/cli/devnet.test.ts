@@ -118,6 +118,20 @@ describe("surety devnet", function () {
     expect(refused.exit).to.equal(5);
   });
 
+  it("runs an agent of its own where none works in the home", async () => {
+    process.kill(file.pids.requester, "SIGKILL");
+    const nodes = { allow: file.keys.nodes.map(({ address }) => address) };
+    const done = await submit({
+      module: "./empty.wasm",
+      inputs: ["./job.json"],
+      mode: "trusted",
+      nodes,
+      maxShare: "100%",
+    });
+    expect(done.exit, done.stderr).to.equal(0);
+    expect(lastJson(done)).to.have.property("state", "settled");
+  });
+
   it("ends with all its processes when stopped", async () => {
     running?.kill("SIGTERM");
     expect((await ended).exit).to.equal(0);
