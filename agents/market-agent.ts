@@ -105,7 +105,18 @@ export class MarketAgent {
         },
         { rpc, store: journal.events },
       );
-      return new MarketAgent({ deployment, journal, sender, storage, address: signer.address, secret, rpc, follower, logger, signal });
+      return new MarketAgent({
+        deployment,
+        journal,
+        sender,
+        storage,
+        address: signer.address,
+        secret,
+        rpc,
+        follower,
+        logger,
+        signal,
+      });
     } catch (error) {
       journal.close();
       throw error;
@@ -144,7 +155,8 @@ export class MarketAgent {
           await act(head);
         } catch (error) {
           if (signal.aborted) return;
-          if (!(error instanceof SuretyError) || (error.kind === "fatal" && !(error instanceof CallReverted))) throw error;
+          if (!(error instanceof SuretyError) || (error.kind === "fatal" && !(error instanceof CallReverted)))
+            throw error;
           this.#logger.warn({ error }, "trouble, trying again");
         }
       },
@@ -216,7 +228,9 @@ export class MarketAgent {
         continue;
       }
       const params = [`0x${number.toString(16)}`, false];
-      const block = (await this.rpc.request("eth_getBlockByNumber", params, { signal: this.#signal })) as { hash?: string } | null;
+      const block = (await this.rpc.request("eth_getBlockByNumber", params, { signal: this.#signal })) as {
+        hash?: string;
+      } | null;
       if (!block?.hash) continue;
       found.set(number, block.hash);
       if (number <= head.finalNumber) this.#hashes.set(number, block.hash);

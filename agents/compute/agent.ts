@@ -93,7 +93,9 @@ class ComputeAgent {
   async #act(head: Head): Promise<void> {
     if (!(await takePart(this.#agent, this.#config, this.#logger, head))) return;
     const { state, address, deployment } = this.#agent;
-    const entropyBlocks = state.open.flatMap((record) => record.assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock)));
+    const entropyBlocks = state.open.flatMap((record) =>
+      record.assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock)),
+    );
     const duties = computeDuties(state, {
       me: address,
       now: head.timestamp,
@@ -114,12 +116,16 @@ class ComputeAgent {
   /** Assignments this node has claimed and not submitted. */
   #openAssignments(): number {
     const { state, address } = this.#agent;
-    return state.open.flatMap((record) => record.assignments).filter(({ node, status }) => node === address && status === "claimed").length;
+    return state.open
+      .flatMap((record) => record.assignments)
+      .filter(({ node, status }) => node === address && status === "claimed").length;
   }
 
   async #freeStake(): Promise<bigint> {
     const { deployment, address, rpc } = this.#agent;
-    const { stake, committed, backing } = await nodeState(rpc, deployment.registry, deployment.market, address, { signal: this.#signal });
+    const { stake, committed, backing } = await nodeState(rpc, deployment.registry, deployment.market, address, {
+      signal: this.#signal,
+    });
     return stake - committed - backing;
   }
 
@@ -154,7 +160,12 @@ class ComputeAgent {
     }
   }
 
-  #submission(work: Work, key: string, record: BatchRecord, commitment: { root: string; manifest: string; envelope: string }): Call {
+  #submission(
+    work: Work,
+    key: string,
+    record: BatchRecord,
+    commitment: { root: string; manifest: string; envelope: string },
+  ): Call {
     const { market } = this.#agent.deployment;
     const { batchId, assignment, round, seat } = work;
     const { terms, batch } = record;
@@ -163,7 +174,10 @@ class ComputeAgent {
       return { key: `submit:${key}:${work.deadline}`, ...call, deadline: work.deadline };
     }
     const submission = submissionOf(record.assignments[assignment] as AssignmentRecord);
-    return { key: `answer:${key}`, ...calls.answer(market, { terms, batch, seat: { assignment, round, seat }, submission, ...commitment }) };
+    return {
+      key: `answer:${key}`,
+      ...calls.answer(market, { terms, batch, seat: { assignment, round, seat }, submission, ...commitment }),
+    };
   }
 
   async #do(duty: Exclude<ComputeDuty, Work>): Promise<void> {
@@ -195,7 +209,10 @@ class ComputeAgent {
       case "expire": {
         const { assignment } = duty;
         const { deadline } = assignments[assignment] as AssignmentRecord;
-        await this.#agent.send({ key: `expire:${id}:${assignment}:${deadline}`, ...calls.expire(market, { terms, batch, assignment }) });
+        await this.#agent.send({
+          key: `expire:${id}:${assignment}:${deadline}`,
+          ...calls.expire(market, { terms, batch, assignment }),
+        });
         return;
       }
       case "seal":
@@ -203,7 +220,12 @@ class ComputeAgent {
         return;
       case "redraw": {
         const record = assignments[duty.assignment] as AssignmentRecord;
-        const call = calls.redraw(market, { terms, batch, assignment: duty.assignment, submission: submissionOf(record) });
+        const call = calls.redraw(market, {
+          terms,
+          batch,
+          assignment: duty.assignment,
+          submission: submissionOf(record),
+        });
         await this.#agent.send({ key: `redraw:${id}:${duty.assignment}:${record.rounds.length}`, ...call });
         return;
       }

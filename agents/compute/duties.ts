@@ -114,7 +114,9 @@ function workOn(state: MarketState, record: BatchRecord, assignment: AssignmentR
     const answered = assignment.answers.some((answer) => answer.round === round && answer.seat === seat);
     if (seat < 0 || answered) return [];
     // What is late still counts, so the deadline is only a reason to hurry.
-    return [{ kind: "work" as const, batchId, assignment: index, round, seat, tasks: panel.tasks, deadline: panel.deadline }];
+    return [
+      { kind: "work" as const, batchId, assignment: index, round, seat, tasks: panel.tasks, deadline: panel.deadline },
+    ];
   });
 }
 
@@ -123,13 +125,22 @@ function chores(state: MarketState, record: BatchRecord, facts: ComputeFacts): C
   const { me, now, block } = facts;
   const { id: batchId, terms, seal, reveal } = record;
   const phase = phaseOf(record, now);
-  if (phase === "sealed" && terms.mode !== "trusted" && seal && !record.captured && block > seal.entropyBlock + CAPTURE_AFTER) {
+  if (
+    phase === "sealed" &&
+    terms.mode !== "trusted" &&
+    seal &&
+    !record.captured &&
+    block > seal.entropyBlock + CAPTURE_AFTER
+  ) {
     return [{ kind: "capture", batchId }];
   }
   if (!seal) {
     const claimBy = record.postedAt + terms.windows.claim;
-    const late = record.assignments.filter((one) => one.status === "claimed" && isMyTurn(facts, record, one.deadline, `expire ${one.index}`));
-    if (late.length > 0 && now > claimBy) return late.map(({ index }) => ({ kind: "expire", batchId, assignment: index }));
+    const late = record.assignments.filter(
+      (one) => one.status === "claimed" && isMyTurn(facts, record, one.deadline, `expire ${one.index}`),
+    );
+    if (late.length > 0 && now > claimBy)
+      return late.map(({ index }) => ({ kind: "expire", batchId, assignment: index }));
     const pending = record.assignments.some((one) => one.status === "claimed");
     return !pending && isMyTurn(facts, record, claimBy, "seal") ? [{ kind: "seal", batchId }] : [];
   }
@@ -140,7 +151,8 @@ function chores(state: MarketState, record: BatchRecord, facts: ComputeFacts): C
     const concerned = assignment.node === me || assignment.answers.some((answer) => answer.node === me);
     if (!concerned) continue;
     const from = settleableFrom(state, record, assignment, facts);
-    if (from !== undefined && isMyTurn(facts, record, from, `settle ${assignment.index}`)) settleable.push(assignment.index);
+    if (from !== undefined && isMyTurn(facts, record, from, `settle ${assignment.index}`))
+      settleable.push(assignment.index);
     const panel = reveal && panelStatus(record, assignment, facts.parameters);
     if (
       panel &&
@@ -184,7 +196,11 @@ export function settleableFrom(
 }
 
 /** A claim worth making on a batch, and the stake it takes. */
-function claimOn(record: BatchRecord, facts: ComputeFacts, freeStake: bigint): { duty: ComputeDuty; stake: bigint } | undefined {
+function claimOn(
+  record: BatchRecord,
+  facts: ComputeFacts,
+  freeStake: bigint,
+): { duty: ComputeDuty; stake: bigint } | undefined {
   const { me, now, policy } = facts;
   const { id: batchId, terms, price, seal } = record;
   if (seal || now > record.postedAt + terms.windows.claim || price < policy.minPrice) return undefined;
@@ -196,9 +212,11 @@ function claimOn(record: BatchRecord, facts: ComputeFacts, freeStake: bigint): {
   if (!permitted || busy || failed) return undefined;
   const lock = (count: number): bigint => lockOf(terms, price, count);
   const abandoned = record.assignments.find(
-    (one) => (one.status === "void" || (one.status === "claimed" && now > one.deadline)) && lock(one.count) <= freeStake,
+    (one) =>
+      (one.status === "void" || (one.status === "claimed" && now > one.deadline)) && lock(one.count) <= freeStake,
   );
-  if (abandoned) return { duty: { kind: "reclaim", batchId, assignment: abandoned.index }, stake: lock(abandoned.count) };
+  if (abandoned)
+    return { duty: { kind: "reclaim", batchId, assignment: abandoned.index }, stake: lock(abandoned.count) };
   const bounds = sliceBounds(record);
   const { least } = bounds;
   // More than a commitment holds could never be submitted.

@@ -17,7 +17,9 @@ const NEW_PLACE = 2 ** 24 - 1;
 
 /** A place of this node's in a class's pool; undefined while it has none. */
 export function mySlot({ state, address }: MarketAgent, classId: string): number | undefined {
-  const place = state.classes.get(classId)?.slots.findIndex((slot) => slot?.node === address && slot.leftAt === FOREVER);
+  const place = state.classes
+    .get(classId)
+    ?.slots.findIndex((slot) => slot?.node === address && slot.leftAt === FOREVER);
   return place === undefined || place < 0 ? undefined : place;
 }
 
@@ -28,7 +30,12 @@ export function mySlot({ state, address }: MarketAgent, classId: string): number
  * @returns whether the node holds a place, and so can claim
  * @throws SuretyError `STAKE_UNAFFORDABLE` if the node has no place yet and too few tokens to get one; `CLASS_UNKNOWN`
  */
-export async function takePart(agent: MarketAgent, config: ComputeConfig, logger: Logger, head: Head): Promise<boolean> {
+export async function takePart(
+  agent: MarketAgent,
+  config: ComputeConfig,
+  logger: Logger,
+  head: Head,
+): Promise<boolean> {
   const { address, state, rpc } = agent;
   const { market, registry, vault, token } = agent.deployment;
   const pool = state.classes.get(config.class);
@@ -40,7 +47,9 @@ export async function takePart(agent: MarketAgent, config: ComputeConfig, logger
     });
   }
   const held = pool.slots.filter((slot) => slot?.node === address && slot.leftAt === FOREVER).length;
-  const underWay = agent.journal.intents.open(address).filter(({ key, status }) => key.startsWith(PREFIX) && status !== "mined");
+  const underWay = agent.journal.intents
+    .open(address)
+    .filter(({ key, status }) => key.startsWith(PREFIX) && status !== "mined");
   if (underWay.length > 0) {
     // Of an earlier life: what they will change is not to be seen yet, and would be asked for again.
     for (const { key } of underWay) await agent.see(key);
@@ -67,11 +76,15 @@ export async function takePart(agent: MarketAgent, config: ComputeConfig, logger
       add("stake", calls.stake(registry, { market, amount: missing }), 250_000n);
     } else if (held === 0) {
       const text = (units: bigint): string => `${formatAmount(units, token.decimals)} ${token.symbol}`;
-      throw new SuretyError("STAKE_UNAFFORDABLE", `${address} has ${text(inVault + owned)} and needs ${text(missing)} more at stake`, {
-        details: { owned: inVault + owned, missing },
-        fix: `Send it ${token.symbol}, or lower \`stake\` in its configuration.`,
-        exit: ExitStatus.refused,
-      });
+      throw new SuretyError(
+        "STAKE_UNAFFORDABLE",
+        `${address} has ${text(inVault + owned)} and needs ${text(missing)} more at stake`,
+        {
+          details: { owned: inVault + owned, missing },
+          fix: `Send it ${token.symbol}, or lower \`stake\` in its configuration.`,
+          exit: ExitStatus.refused,
+        },
+      );
     }
   }
   if (held < config.slots) {

@@ -1,4 +1,9 @@
-import { BATCH_MANIFEST_FILE, maxBatchManifestBytes, parseBatchManifest, type BatchManifest } from "#sdk/batch-manifest.ts";
+import {
+  BATCH_MANIFEST_FILE,
+  maxBatchManifestBytes,
+  parseBatchManifest,
+  type BatchManifest,
+} from "#sdk/batch-manifest.ts";
 import { contentIdFromBytes32 } from "#sdk/content.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import { JOB_SPEC_FILE, MAX_JOB_SPEC_BYTES, parseJobSpec, type JobSpec } from "#sdk/job-spec.ts";
@@ -62,13 +67,19 @@ export class Programs {
 
   async #load(specId: string, signal: AbortSignal): Promise<{ spec: JobSpec; bytes: Uint8Array }> {
     const cid = contentIdFromBytes32(specId);
-    const spec = parseJobSpec(await this.#storage.getFile(cid, JOB_SPEC_FILE, { maxBytes: MAX_JOB_SPEC_BYTES, signal }));
+    const spec = parseJobSpec(
+      await this.#storage.getFile(cid, JOB_SPEC_FILE, { maxBytes: MAX_JOB_SPEC_BYTES, signal }),
+    );
     if (spec.executor !== this.#executor.runtime) {
-      throw new SuretyError("EXECUTOR_UNSUITABLE", `the job wants the executor ${spec.executor}, this host has ${this.#executor.runtime}`, {
-        details: { wanted: spec.executor, offered: this.#executor.runtime },
-        fix: "Leave it to other hosts.",
-        exit: ExitStatus.badInput,
-      });
+      throw new SuretyError(
+        "EXECUTOR_UNSUITABLE",
+        `the job wants the executor ${spec.executor}, this host has ${this.#executor.runtime}`,
+        {
+          details: { wanted: spec.executor, offered: this.#executor.runtime },
+          fix: "Leave it to other hosts.",
+          exit: ExitStatus.badInput,
+        },
+      );
     }
     const { program } = spec;
     const bytes = await this.#storage.getFile(program.cid, program.path, { maxBytes: MAX_PROGRAM_BYTES, signal });

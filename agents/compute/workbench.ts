@@ -106,7 +106,12 @@ export class Workbench {
     return results;
   }
 
-  async #result(work: Work, task: number, { spec, bytes, manifest }: Program, signal: AbortSignal): Promise<TaskResult> {
+  async #result(
+    work: Work,
+    task: number,
+    { spec, bytes, manifest }: Program,
+    signal: AbortSignal,
+  ): Promise<TaskResult> {
     const { journal, storage, executor, secret, context, logger } = this.#dependencies;
     const key = `${Workbench.key(work)}:${task}`;
     const known = journal.get("result", key);
@@ -119,10 +124,14 @@ export class Workbench {
       { signal },
     );
     if ("limit" in outcome.exit && outcome.exit.limit === "time") {
-      throw new SuretyError("TASK_TIMED_OUT", `task ${task} took longer than ${spec.limits.seconds} seconds on this host`, {
-        details: { batchId: work.batchId, task, seconds: spec.limits.seconds },
-        fix: "The assignment is given up: a faster host may finish it, and would disagree.",
-      });
+      throw new SuretyError(
+        "TASK_TIMED_OUT",
+        `task ${task} took longer than ${spec.limits.seconds} seconds on this host`,
+        {
+          details: { batchId: work.batchId, task, seconds: spec.limits.seconds },
+          fix: "The assignment is given up: a faster host may finish it, and would disagree.",
+        },
+      );
     }
     const directory = outputDirectory(outcome);
     const output = await computeContentId(directory, { signal });
@@ -140,7 +149,10 @@ export class Workbench {
 }
 
 /** Which part in the batch a piece of work is, as envelopes and salts name it. */
-function seatContext({ batchId, assignment, round, seat }: Work, context: { chainId: bigint; market: string }): SeatContext {
+function seatContext(
+  { batchId, assignment, round, seat }: Work,
+  context: { chainId: bigint; market: string },
+): SeatContext {
   return { ...context, batchId, assignment, round, seat };
 }
 

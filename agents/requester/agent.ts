@@ -26,7 +26,17 @@ import { MarketAgent } from "../market-agent.ts";
 import { compare, type Comparison, type MemberResults } from "./comparison.ts";
 import { comparisonKey, requesterDuties, type RequesterDuty } from "./duties.ts";
 import { readOutput, readResults, type MemberPart, type Opener } from "#sdk/results.ts";
-import { attemptOf, CAUGHT, isAccepted, mostSuspect, statusOf, suspicionFrom, termsOf, type Attempt, type Job } from "./jobs.ts";
+import {
+  attemptOf,
+  CAUGHT,
+  isAccepted,
+  mostSuspect,
+  statusOf,
+  suspicionFrom,
+  termsOf,
+  type Attempt,
+  type Job,
+} from "./jobs.ts";
 import { outputsFolder, readTickets, takeTicket, writeStatus, type JobStatus, type TaskStatus } from "./spool.ts";
 
 /** What a requester works with beside its configuration. */
@@ -92,7 +102,12 @@ class RequesterAgent {
   readonly #background = new Map<string, Promise<void>>();
   readonly #written = new Map<string, string>();
 
-  constructor(config: RequesterConfig, agent: MarketAgent, executor: Executor, { logger, signal, onStatus }: RequesterDependencies) {
+  constructor(
+    config: RequesterConfig,
+    agent: MarketAgent,
+    executor: Executor,
+    { logger, signal, onStatus }: RequesterDependencies,
+  ) {
     this.#config = config;
     this.#agent = agent;
     this.#executor = executor;
@@ -222,7 +237,15 @@ class RequesterAgent {
         exit: ExitStatus.badInput,
       });
     }
-    const terms = termsOf(job.ticket, address, this.#keys.publicKey, pool, deployment.parameters, mostSuspect(job.suspicion), job.attempts.length > 0);
+    const terms = termsOf(
+      job.ticket,
+      address,
+      this.#keys.publicKey,
+      pool,
+      deployment.parameters,
+      mostSuspect(job.suspicion),
+      job.attempts.length > 0,
+    );
     const attempt = attemptOf(context, terms, 0n, manifest, tasks);
     attempt.sequence = await batchesOf(this.#agent.rpc, deployment.market, attempt.jobId);
     job.attempts.push(attempt);
@@ -249,10 +272,16 @@ class RequesterAgent {
       await this.#fund(place, escrow + bond);
     }
     const commitment = seedCommitment({ ...context, jobId, sequence }, this.#seedOf(jobId, sequence));
-    await this.#agent.sendAndWait({ key, ...calls.post(deployment.market, { terms, count, manifest, seedCommitment: commitment }) });
+    await this.#agent.sendAndWait({
+      key,
+      ...calls.post(deployment.market, { terms, count, manifest, seedCommitment: commitment }),
+    });
     attempt.posted = true;
     this.#save(job);
-    this.#logger.info({ ticket: job.ticket.ticket, job: jobId, sequence: String(sequence), tasks: count }, "posted a batch");
+    this.#logger.info(
+      { ticket: job.ticket.ticket, job: jobId, sequence: String(sequence), tasks: count },
+      "posted a batch",
+    );
   }
 
   /** Brings what is missing from the wallet into the vault. */
@@ -320,7 +349,10 @@ class RequesterAgent {
     } catch (error) {
       if (!(error instanceof SuretyError)) throw error;
       const bad = error.kind === "fatal" && /^(ENVELOPE|RESULT_MANIFEST)_/.test(error.code);
-      this.#logger.warn({ batchId, assignment, node, error }, bad ? "a node submitted garbage" : "results are not to be had");
+      this.#logger.warn(
+        { batchId, assignment, node, error },
+        bad ? "a node submitted garbage" : "results are not to be had",
+      );
       return bad ? { state: "bad", error } : { state: "unavailable" };
     }
   }
@@ -352,9 +384,15 @@ class RequesterAgent {
       const members: MemberResults[] = [];
       let missing = 0;
       const add = (member: MemberResults["member"], node: string): void => {
-        const inspection = this.#inspections.get(inspectionKey(record.id, { assignment: assignment.index, member, node }));
+        const inspection = this.#inspections.get(
+          inspectionKey(record.id, { assignment: assignment.index, member, node }),
+        );
         if (inspection?.state === "read") {
-          members.push({ member, node, digests: new Map(inspection.results.map(({ task, digest }) => [task, digest])) });
+          members.push({
+            member,
+            node,
+            digests: new Map(inspection.results.map(({ task, digest }) => [task, digest])),
+          });
         } else if (inspection?.state === "bad") members.push({ member, node, digests: new Map() });
         else missing += inspection?.state === "unavailable" ? 1 : Infinity;
       };
@@ -363,7 +401,8 @@ class RequesterAgent {
       if (missing === Infinity || members.length < 2) continue;
       const comparison = compare(members, panel.tasks, record.terms.quorum);
       // To be out of reach is no difference: nobody is accused over it.
-      if (missing === 0 || comparison.kind === "agree") comparisons.set(comparisonKey(record.id, assignment), comparison);
+      if (missing === 0 || comparison.kind === "agree")
+        comparisons.set(comparisonKey(record.id, assignment), comparison);
     }
     return comparisons;
   }
@@ -380,7 +419,10 @@ class RequesterAgent {
     switch (duty.kind) {
       case "expire": {
         const { assignment } = duty;
-        await sendOn(`expire:${id}:${assignment}:${part(assignment).deadline}`, calls.expire(market, { terms, batch, assignment }));
+        await sendOn(
+          `expire:${id}:${assignment}:${part(assignment).deadline}`,
+          calls.expire(market, { terms, batch, assignment }),
+        );
         return;
       }
       case "seal":
@@ -400,7 +442,10 @@ class RequesterAgent {
       case "escalate": {
         const { assignment } = duty;
         this.#logger.info({ batchId: id, assignment }, "results differ: calls for the full panel");
-        await sendOn(`escalate:${id}:${assignment}`, calls.escalate(market, { terms, batch, assignment, submission: submissionOf(part(assignment)) }));
+        await sendOn(
+          `escalate:${id}:${assignment}`,
+          calls.escalate(market, { terms, batch, assignment, submission: submissionOf(part(assignment)) }),
+        );
         return;
       }
       case "redraw": {
@@ -411,12 +456,20 @@ class RequesterAgent {
         return;
       }
       case "judge": {
-        const exceptions = duty.exceptions.map((exception) => ({ ...exception, submission: submissionOf(part(exception.assignment)) }));
+        const exceptions = duty.exceptions.map((exception) => ({
+          ...exception,
+          submission: submissionOf(part(exception.assignment)),
+        }));
         for (const { assignment, verdict, witness } of exceptions) {
           this.#logger.info({ batchId: id, assignment, verdict, witness }, "lists an exception");
         }
-        const names = exceptions.map(({ assignment, verdict, round, seat }) => `${assignment}.${verdict}.${round}.${seat}`).join(",");
-        await send(`judge:${id}:${names}:${duty.last ? "last" : "more"}`, calls.judge(market, { terms, batch, exceptions, last: duty.last }));
+        const names = exceptions
+          .map(({ assignment, verdict, round, seat }) => `${assignment}.${verdict}.${round}.${seat}`)
+          .join(",");
+        await send(
+          `judge:${id}:${names}:${duty.last ? "last" : "more"}`,
+          calls.judge(market, { terms, batch, exceptions, last: duty.last }),
+        );
         return;
       }
       case "settle": {
@@ -437,12 +490,22 @@ class RequesterAgent {
     const key = `planted ${record.id}`;
     if (share === 0 || this.#background.has(key) || this.#agent.journal.get("planted", record.id)) return;
     this.#inBackground(key, async () => {
-      const chosen = plantedChoice(this.#agent.secret, { ...this.#agent.context, jobId, sequence }, tasks.length, share);
-      const { spec, bytes, manifest } = await this.#patiently(() => this.#programs.of({ batch: record.batch, terms }, this.#signal));
+      const chosen = plantedChoice(
+        this.#agent.secret,
+        { ...this.#agent.context, jobId, sequence },
+        tasks.length,
+        share,
+      );
+      const { spec, bytes, manifest } = await this.#patiently(() =>
+        this.#programs.of({ batch: record.batch, terms }, this.#signal),
+      );
       const answers: { task: number; output: string }[] = [];
       for (const task of chosen) {
         const index = taskIndex(manifest, task);
-        const input = await this.#agent.storage.get(manifest.tasks[task]!.input, { maxBytes: 2 ** 29, signal: this.#signal });
+        const input = await this.#agent.storage.get(manifest.tasks[task]!.input, {
+          maxBytes: 2 ** 29,
+          signal: this.#signal,
+        });
         const run = { program: bytes, args: taskArgs(spec.args, index), index, input, limits: taskLimits(spec) };
         const outcome = await this.#executor.run(run, { signal: this.#signal });
         answers.push({ task, output: await computeContentId(outputDirectory(outcome), { signal: this.#signal }) });
@@ -455,8 +518,14 @@ class RequesterAgent {
   /** Whether an assignment's results contradict a planted task. */
   #failsPlanted(record: BatchRecord, assignment: AssignmentRecord, results: readonly TaskResult[]): boolean {
     const answers = (this.#agent.journal.get("planted", record.id) ?? []) as { task: number; output: string }[];
-    const wrong = answers.find(({ task, output }) => results.some((result) => result.task === task && result.output !== output));
-    if (wrong) this.#logger.warn({ batchId: record.id, assignment: assignment.index, node: assignment.node, task: wrong.task }, "a planted task was answered wrong");
+    const wrong = answers.find(({ task, output }) =>
+      results.some((result) => result.task === task && result.output !== output),
+    );
+    if (wrong)
+      this.#logger.warn(
+        { batchId: record.id, assignment: assignment.index, node: assignment.node, task: wrong.task },
+        "a planted task was answered wrong",
+      );
     return wrong !== undefined;
   }
 
@@ -496,9 +565,18 @@ class RequesterAgent {
         this.#logger.info({ ticket, done: job.done.length, tasks: job.ticket.count }, "finished a job");
       } else {
         this.#logger.info({ ticket, tasks: missing.length }, "posts again what came to no result");
-        const again = missing.map(({ place }) => ({ input: manifest.tasks[place]!.input, index: taskIndex(manifest, place) }));
-        const cid = await this.#agent.storage.add(new Map([[BATCH_MANIFEST_FILE, buildBatchManifest(again)]]), { signal: this.#signal });
-        await this.#plan(job, contentIdToBytes32(cid), missing.map(({ task }) => task));
+        const again = missing.map(({ place }) => ({
+          input: manifest.tasks[place]!.input,
+          index: taskIndex(manifest, place),
+        }));
+        const cid = await this.#agent.storage.add(new Map([[BATCH_MANIFEST_FILE, buildBatchManifest(again)]]), {
+          signal: this.#signal,
+        });
+        await this.#plan(
+          job,
+          contentIdToBytes32(cid),
+          missing.map(({ task }) => task),
+        );
       }
       await this.#report(ticket);
     });
@@ -515,7 +593,13 @@ class RequesterAgent {
   }
 
   /** Puts one output on disk, whole or not at all. */
-  async #fetchOutput(ticket: string, task: number, { node, outcome }: AssignmentRecord, result: TaskResult, maxBytes: number): Promise<TaskStatus | undefined> {
+  async #fetchOutput(
+    ticket: string,
+    task: number,
+    { node, outcome }: AssignmentRecord,
+    result: TaskResult,
+    maxBytes: number,
+  ): Promise<TaskStatus | undefined> {
     let directory: Directory;
     try {
       directory = await this.#patiently(() => readOutput(result, this.#opener, { maxBytes, signal: this.#signal }));
@@ -546,7 +630,10 @@ class RequesterAgent {
   /** Writes a job's status where it changed. */
   async #report(ticket: string): Promise<void> {
     const job = this.#agent.journal.get("job", ticket) as Job;
-    const status = statusOf(job, job.attempts.map((attempt) => (attempt.posted ? this.#recordOf(attempt) : undefined)));
+    const status = statusOf(
+      job,
+      job.attempts.map((attempt) => (attempt.posted ? this.#recordOf(attempt) : undefined)),
+    );
     const text = JSON.stringify(status);
     if (this.#written.get(ticket) === text) return;
     await writeStatus(this.#config.home, status);
@@ -566,7 +653,10 @@ class RequesterAgent {
   }
 }
 
-function inspectionKey(batchId: string, { assignment, member, node }: Pick<MemberPart, "assignment" | "member" | "node">): string {
+function inspectionKey(
+  batchId: string,
+  { assignment, member, node }: Pick<MemberPart, "assignment" | "member" | "node">,
+): string {
   const seat = member === "primary" ? member : `${member.round}.${member.seat}`;
   return `${batchId}:${assignment}:${seat}:${node}`;
 }

@@ -85,7 +85,8 @@ function beforeSeal(record: BatchRecord, { now }: RequesterFacts): RequesterDuty
   if (now <= record.postedAt + terms.windows.claim) return settled;
   const claimed = record.assignments.filter(({ status }) => status === "claimed");
   const late = claimed.filter(({ deadline }) => now > deadline);
-  if (late.length > 0) return [...settled, ...late.map(({ index }) => ({ kind: "expire" as const, batchId, assignment: index }))];
+  if (late.length > 0)
+    return [...settled, ...late.map(({ index }) => ({ kind: "expire" as const, batchId, assignment: index }))];
   return claimed.length === 0 ? [...settled, { kind: "seal", batchId }] : settled;
 }
 
@@ -135,7 +136,8 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
       undecided += 1;
       continue;
     }
-    const mayDraw = panel.round < MAX_ROUNDS && now <= panel.judgeBy && canDrawAgain(state, record, assignment, facts.hashes);
+    const mayDraw =
+      panel.round < MAX_ROUNDS && now <= panel.judgeBy && canDrawAgain(state, record, assignment, facts.hashes);
     if (panel.answered < panel.quorum) {
       if (mayDraw) duties.push({ kind: "redraw", batchId, assignment: assignment.index });
       else accepted.push(assignment);
@@ -163,7 +165,13 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
     } else if (comparison.kind === "differ") {
       exceptions.push(...comparison.odd.map((odd) => exceptionOf(assignment.index, odd.member, odd.witness)));
     } else if (full || !mayDraw) {
-      exceptions.push({ assignment: assignment.index, verdict: "no-majority", witness: comparison.witness, round: 0, seat: 0 });
+      exceptions.push({
+        assignment: assignment.index,
+        verdict: "no-majority",
+        witness: comparison.witness,
+        round: 0,
+        seat: 0,
+      });
     } else {
       duties.push({ kind: "redraw", batchId, assignment: assignment.index });
       undecided += 1;
@@ -171,10 +179,17 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
   }
   if (exceptions.length > 0) {
     // All of an assignment's at once: one that has an exception is not looked at again.
-    const whole = exceptions.findLastIndex((one, place) => place < MOST_AT_ONCE && one.assignment !== exceptions[place + 1]?.assignment);
+    const whole = exceptions.findLastIndex(
+      (one, place) => place < MOST_AT_ONCE && one.assignment !== exceptions[place + 1]?.assignment,
+    );
     const batchOf = exceptions.slice(0, whole + 1);
     // What is settled in the same breath needs no second look, so `last` only spares others the wait.
-    duties.push({ kind: "judge", batchId, exceptions: batchOf, last: undecided === 0 && batchOf.length === exceptions.length });
+    duties.push({
+      kind: "judge",
+      batchId,
+      exceptions: batchOf,
+      last: undecided === 0 && batchOf.length === exceptions.length,
+    });
   }
   // Settled together where nothing is left to wait for: a transaction for each would cost more than it brings forward.
   // But not later than the check window, or who waits longer than the judge window could call the requester silent.
@@ -184,7 +199,11 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
   return duties;
 }
 
-function exceptionOf(assignment: number, member: "primary" | { round: number; seat: number }, witness: number): ExceptionDuty {
+function exceptionOf(
+  assignment: number,
+  member: "primary" | { round: number; seat: number },
+  witness: number,
+): ExceptionDuty {
   if (member === "primary") return { assignment, verdict: "primary-differs", witness, round: 0, seat: 0 };
   return { assignment, verdict: "seat-differs", witness, ...member };
 }

@@ -78,13 +78,19 @@ export type Offer = Omit<JobTicket["terms"], "spec">;
  */
 export function offeredTerms(
   offer: Offer,
-  { requester, encryptionKey, parameters, spec }: { requester: string; encryptionKey: Uint8Array; parameters: Parameters; spec: string },
+  {
+    requester,
+    encryptionKey,
+    parameters,
+    spec,
+  }: { requester: string; encryptionKey: Uint8Array; parameters: Parameters; spec: string },
 ): Terms {
   const { mode, adaptive, fullSlash, quorum, rate, guess, maxShare, minSlice, windows, allowed, excluded } = offer;
   const price = BigInt(offer.price);
   const verifierPrice = BigInt(offer.verifierPrice);
   const { challengeBond } = parameters;
-  const least = (): bigint => (mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond }));
+  const least = (): bigint =>
+    mode === "trusted" ? 0n : minimumSlash({ price, verifierPrice, rate, guess, quorum, challengeBond });
   return {
     requester,
     delegate: offer.delegate ?? ZERO_ADDRESS,
@@ -138,7 +144,13 @@ function mostExcluded(nodes: number, quorum: number): number {
 }
 
 /** An attempt to be posted. */
-export function attemptOf(context: { chainId: bigint; market: string }, terms: Terms, sequence: bigint, manifest: string, tasks: number[]): Attempt {
+export function attemptOf(
+  context: { chainId: bigint; market: string },
+  terms: Terms,
+  sequence: bigint,
+  manifest: string,
+  tasks: number[],
+): Attempt {
   return { terms, jobId: jobIdOf(context, terms), sequence, manifest, tasks, posted: false };
 }
 

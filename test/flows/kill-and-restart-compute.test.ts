@@ -38,7 +38,9 @@ describe("compute node killed at each durable step and restarted", () => {
     ]);
     expect(finals).to.deep.equal(["final claim", "final submit"]);
     const [record] = requester.batches;
-    expect(record?.assignments.map(({ node, count }) => ({ node, count }))).to.deep.equal([{ node: worker.address, count: 2 }]);
+    expect(record?.assignments.map(({ node, count }) => ({ node, count }))).to.deep.equal([
+      { node: worker.address, count: 2 },
+    ]);
     expect((await transactionsOf(worker)) - sentBefore, "transactions").to.equal(2);
     await books.close();
   });
@@ -74,7 +76,10 @@ describe("compute node killed at each durable step and restarted", () => {
   it("stakes once and takes one place in the pool", async () => {
     const node = await world.addNode();
     const steps = await node.startDying("compute");
-    await world.until("the last step", async () => (await steps()).filter((step) => step === "final membership").length === 4);
+    await world.until(
+      "the last step",
+      async () => (await steps()).filter((step) => step === "final membership").length === 4,
+    );
     for (const step of ["planned", "signed", "mined"]) {
       expect((await steps()).filter((each) => each === `${step} membership`)).to.have.lengthOf(4);
     }

@@ -21,7 +21,9 @@ describe("submit killed between storing and spooling", () => {
 
   async function submitAndDie(requester: ActingRequester, moment: "before" | "after"): Promise<void> {
     const args = [moment, await requester.writeJob(JOB), "--config", requester.config];
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", dyingSubmit, ...args], { stdio: "ignore" });
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", dyingSubmit, ...args], {
+      stdio: "ignore",
+    });
     await once(child, "exit");
     expect(child.signalCode).to.equal("SIGKILL");
   }

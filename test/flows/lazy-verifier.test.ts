@@ -40,7 +40,9 @@ describe("lazy verifier", () => {
       const status = await requester.finished(ticket);
       expect(status.state).to.equal("settled");
       expect(assignment!.outcome?.outcome).to.equal("seat-slashed");
-      expect(assignment!.rounds.map(({ escalation }) => escalation)).to.deep.equal(checking === "adaptive" ? [true] : []);
+      expect(assignment!.rounds.map(({ escalation }) => escalation)).to.deep.equal(
+        checking === "adaptive" ? [true] : [],
+      );
       await expectOutputs(requester, ticket, 3);
       await books.close(() => ({ dishonest: [lazy.address] }));
     });

@@ -22,11 +22,17 @@ describe("lying compute node", () => {
     const record = await requester.posted();
     const { windows } = record.terms;
     const own = () => record.assignments.filter(({ node }) => node === liar.address);
-    await world.until("the accusation", () => own().length > 0 && own().every(({ exceptions }) => exceptions.length > 0));
+    await world.until(
+      "the accusation",
+      () => own().length > 0 && own().every(({ exceptions }) => exceptions.length > 0),
+    );
 
     // Everybody could go on; nobody may.
     await world.mine(10);
-    const slashes = () => world.witness.events.filter((event) => event.name === "Slashed" && event.node === liar.address && event.timestamp >= record.postedAt);
+    const slashes = () =>
+      world.witness.events.filter(
+        (event) => event.name === "Slashed" && event.node === liar.address && event.timestamp >= record.postedAt,
+      );
     expect(slashes()).to.have.lengthOf(0);
     expect(own().map(({ status }) => status)).to.deep.equal(own().map(() => "submitted"));
 

@@ -18,7 +18,10 @@ describe("nothing claimed", () => {
     const ticket = await requester.submit({ tasks: 4, price: PRICE_OF_NONE });
     const status = async () => (await requester.status(ticket))!;
     for (let tried = 0; ; tried += 1) {
-      await world.until("the next batch, or the end", async () => requester.batches.length > tried || (await status()).state === "failed");
+      await world.until(
+        "the next batch, or the end",
+        async () => requester.batches.length > tried || (await status()).state === "failed",
+      );
       const record = requester.batches[tried];
       if (!record) break;
       await world.pass(record.terms.windows.claim + 1);

@@ -43,7 +43,8 @@ describe("programs of strangers", () => {
 
   it("run unchanged, and come to the same results whenever and wherever they run", async function () {
     if (!(await hasGo())) {
-      if (process.env.SURETY_REQUIRE?.split(",").includes("go")) throw new Error("SURETY_REQUIRE asks for go, and there is none");
+      if (process.env.SURETY_REQUIRE?.split(",").includes("go"))
+        throw new Error("SURETY_REQUIRE asks for go, and there is none");
       console.warn("      SKIPPED: there is no Go toolchain to compile the public program with");
       this.skip();
     }
@@ -52,7 +53,11 @@ describe("programs of strangers", () => {
     const inputs = join(folder, "packages");
     await mkdir(inputs, { recursive: true });
     await prepareInputs({ outFolder: inputs });
-    const job = { args: PROGRAM_ARGUMENTS, inputs, limits: { fuel: "20G", memory: "256MiB", seconds: "300s", output: "1MiB", files: 4 } };
+    const job = {
+      args: PROGRAM_ARGUMENTS,
+      inputs,
+      limits: { fuel: "20G", memory: "256MiB", seconds: "300s", output: "1MiB", files: 4 },
+    };
     const wasm = await buildProgram();
     await requester.start();
     const first = await submit(requester, wasm, job);

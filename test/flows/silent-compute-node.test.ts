@@ -26,13 +26,17 @@ describe("silent compute node", () => {
 
     await silent.kill();
     await diligent.act("honest");
-    await world.until("the diligent node's half", () => record.assignments.some(({ status }) => status === "submitted"));
+    await world.until("the diligent node's half", () =>
+      record.assignments.some(({ status }) => status === "submitted"),
+    );
     await world.pass(record.terms.windows.submit + 1);
 
     const status = await requester.finished(ticket);
     expect(status.state).to.equal("settled");
     await expectOutputs(requester, ticket, 4);
-    expect(record.assignments.flatMap(({ abandoned }) => abandoned.map(({ node }) => node))).to.deep.equal([silent.address]);
+    expect(record.assignments.flatMap(({ abandoned }) => abandoned.map(({ node }) => node))).to.deep.equal([
+      silent.address,
+    ]);
     expect(nodes()).to.deep.equal([diligent.address, diligent.address]);
     await books.close();
   });

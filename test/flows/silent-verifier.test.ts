@@ -31,7 +31,9 @@ describe("silent verifier", () => {
     const status = await requester.finished(ticket);
     expect(status.state).to.equal("settled");
     await expectOutputs(requester, ticket, 3);
-    expect(assignment.rounds.map(({ seats, escalation }) => ({ seats, escalation }))).to.deep.equal([{ seats: 2, escalation: false }]);
+    expect(assignment.rounds.map(({ seats, escalation }) => ({ seats, escalation }))).to.deep.equal([
+      { seats: 2, escalation: false },
+    ]);
     expect(assignment.absent.map(({ node }) => node)).to.deep.equal([silent.address]);
     expect(assignment.answers.map(({ node }) => node)).to.not.include.members([silent.address, worker.address]);
     expect(assignment.outcome?.outcome).to.equal("paid");

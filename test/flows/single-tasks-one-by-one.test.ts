@@ -21,7 +21,8 @@ describe("single tasks one by one", () => {
     const books = await Books.open(world);
     await requester.start();
     const tickets: string[] = [];
-    for (let batch = 0; batch < BATCHES; batch += 1) tickets.push(await requester.submit({ tasks: 1, price: PRICE_OF_ALL, rate: "50%" }));
+    for (let batch = 0; batch < BATCHES; batch += 1)
+      tickets.push(await requester.submit({ tasks: 1, price: PRICE_OF_ALL, rate: "50%" }));
     for (const ticket of tickets) {
       expect((await requester.finished(ticket)).state).to.equal("settled");
       await expectOutputs(requester, ticket, 1);
@@ -29,7 +30,9 @@ describe("single tasks one by one", () => {
 
     const { batches } = requester;
     expect(new Set(batches.map(({ batch }) => batch.job)).size).to.equal(1);
-    expect(batches.map(({ batch }) => batch.sequence)).to.deep.equal(Array.from({ length: BATCHES }, (_, sequence) => BigInt(sequence)));
+    expect(batches.map(({ batch }) => batch.sequence)).to.deep.equal(
+      Array.from({ length: BATCHES }, (_, sequence) => BigInt(sequence)),
+    );
     expect(new Set(batches.map(({ batch }) => batch.seedCommitment)).size).to.equal(BATCHES);
     const { chainId, market } = world.market.deployment;
     for (const { batch, terms, seal, reveal, assignments } of batches) {

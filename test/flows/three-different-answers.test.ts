@@ -30,11 +30,12 @@ describe("three different answers", () => {
     const status = await requester.finished(ticket);
     expect(status.state).to.equal("settled");
     await expectOutputs(requester, ticket, 3);
-    expect(requester.batches.map(({ assignments }) => assignments.map(({ outcome }) => outcome?.outcome))).to.deep.equal([
-      ["no-majority"],
-      ["paid"],
-    ]);
-    expect(world.witness.events.filter((event) => event.name === "Slashed" && event.timestamp >= first.postedAt)).to.have.lengthOf(0);
+    expect(
+      requester.batches.map(({ assignments }) => assignments.map(({ outcome }) => outcome?.outcome)),
+    ).to.deep.equal([["no-majority"], ["paid"]]);
+    expect(
+      world.witness.events.filter((event) => event.name === "Slashed" && event.timestamp >= first.postedAt),
+    ).to.have.lengthOf(0);
     const everybody = world.nodes.map(({ address }) => address);
     await books.close((record) => ({ dishonest: record === first ? everybody : [] }));
   });

@@ -17,14 +17,22 @@ describe("trusted nodes", () => {
     const requester = await world.newRequester("requester");
     const books = await Books.open(world);
     await requester.start();
-    const ticket = await requester.submit({ tasks: 6, price: PRICE_OF_ALL, mode: "trusted", allow: trusted, maxShare: "50%" });
+    const ticket = await requester.submit({
+      tasks: 6,
+      price: PRICE_OF_ALL,
+      mode: "trusted",
+      allow: trusted,
+      maxShare: "50%",
+    });
     const status = await requester.finished(ticket);
     expect(status.state).to.equal("settled");
     await expectOutputs(requester, ticket, 6);
 
     const [record] = requester.batches;
     expect(record!.assignments.every(({ node }) => trusted.includes(node))).to.equal(true);
-    expect(record!.assignments.map(({ outcome }) => outcome?.outcome)).to.deep.equal(record!.assignments.map(() => "paid"));
+    expect(record!.assignments.map(({ outcome }) => outcome?.outcome)).to.deep.equal(
+      record!.assignments.map(() => "paid"),
+    );
     expect(record!.reveal).to.equal(undefined);
     await books.close();
   });

@@ -109,5 +109,8 @@ export class ActingAgent {
 
 /** `final submit:0x1234…:0` becomes `final submit`, `rename jobs/1795214959623-d6765607.json` `rename jobs`. */
 function withoutIds(step: string): string {
-  return step.replace(/:.*/, "").replace(/ 0x\w+$/, "").replace(/\/\d{13}-[0-9a-f]{8}(\.json)?/, "");
+  return step
+    .replace(/:.*/, "")
+    .replace(/ 0x\w+$/, "")
+    .replace(/\/\d{13}-[0-9a-f]{8}(\.json)?/, "");
 }

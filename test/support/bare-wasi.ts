@@ -32,7 +32,10 @@ export class BareWasi implements Pick<Executor, "run"> {
         new OpenFile(new File([])),
         new ConsoleStdout((bytes) => stdout.push(bytes.slice())),
         new ConsoleStdout((bytes) => stderr.push(bytes.slice())),
-        new PreopenDirectory("/in", new Map([...input].map(([name, bytes]) => [name, new File(bytes, { readonly: true })]))),
+        new PreopenDirectory(
+          "/in",
+          new Map([...input].map(([name, bytes]) => [name, new File(bytes, { readonly: true })])),
+        ),
         out,
       ],
       { debug: false },

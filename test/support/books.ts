@@ -52,7 +52,11 @@ export class Books {
       if (change !== 0n) changes.set(address, change);
     }
     const named = (amounts: ReadonlyMap<string, bigint>): Record<string, bigint> =>
-      Object.fromEntries([...amounts].filter(([, amount]) => amount !== 0n).map(([address, amount]) => [this.#world.witness.name(address), amount]));
+      Object.fromEntries(
+        [...amounts]
+          .filter(([, amount]) => amount !== 0n)
+          .map(([address, amount]) => [this.#world.witness.name(address), amount]),
+      );
     expect(named(changes), "what everybody gained or lost").to.deep.equal(named(ledger.changes));
     expect(after.burned - this.#before.burned, "burned").to.equal(ledger.burned);
     expect(after.escrow, "left in escrow").to.equal(0n);
@@ -61,7 +65,11 @@ export class Books {
 }
 
 /** How an assignment must have ended. */
-export function expectedOutcome(record: BatchRecord, assignment: AssignmentRecord, { dishonest = [], silent }: Truth): Outcome {
+export function expectedOutcome(
+  record: BatchRecord,
+  assignment: AssignmentRecord,
+  { dishonest = [], silent }: Truth,
+): Outcome {
   if (silent) return "forced";
   const sampled = sampledCountOf(record, assignment);
   if (sampled === 0) return "paid";
@@ -99,7 +107,11 @@ class Ledger {
     }
   }
 
-  #share(record: BatchRecord, assignment: AssignmentRecord, { dishonest = [], silent, worth, seat }: Truth & { worth: bigint; seat: bigint }): void {
+  #share(
+    record: BatchRecord,
+    assignment: AssignmentRecord,
+    { dishonest = [], silent, worth, seat }: Truth & { worth: bigint; seat: bigint },
+  ): void {
     const { requester, slashAmount } = record.terms;
     const members = [
       { node: assignment.node, pay: worth, lock: worth > slashAmount ? worth : slashAmount },

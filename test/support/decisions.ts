@@ -1,7 +1,12 @@
 import { PRIMARY } from "#sdk/context.ts";
 import { panelStatus } from "#sdk/market-state.ts";
 import { compare, type Comparison, type MemberResults } from "../../agents/requester/comparison.ts";
-import { comparisonKey, requesterDuties, type RequesterDuty, type RequesterFacts } from "../../agents/requester/duties.ts";
+import {
+  comparisonKey,
+  requesterDuties,
+  type RequesterDuty,
+  type RequesterFacts,
+} from "../../agents/requester/duties.ts";
 import { computeDuties, type ComputeDuty, type ComputeFacts } from "../../agents/compute/duties.ts";
 import { BATCH_ID, CLASS, PARAMETERS, REQUESTER, SEED, type MarketHistory } from "./market-history.ts";
 
@@ -24,7 +29,8 @@ export function comparisonsOf(history: MarketHistory, says: (node: string) => Sa
     const members = all.filter(({ node }) => says(node) !== "unreachable");
     if (members.length < 2) continue;
     const comparison = compare(members, panel.tasks, record.terms.quorum);
-    if (members.length === all.length || comparison.kind === "agree") comparisons.set(comparisonKey(BATCH_ID, assignment), comparison);
+    if (members.length === all.length || comparison.kind === "agree")
+      comparisons.set(comparisonKey(BATCH_ID, assignment), comparison);
   }
   return comparisons;
 }
@@ -48,7 +54,11 @@ export function requesterDutiesOf(
 }
 
 /** What a compute node ought to do now; without patience, so that it is everybody's turn at once. */
-export function computeDutiesOf(history: MarketHistory, me: string, changes: Partial<ComputeFacts> = {}): ComputeDuty[] {
+export function computeDutiesOf(
+  history: MarketHistory,
+  me: string,
+  changes: Partial<ComputeFacts> = {},
+): ComputeDuty[] {
   return computeDuties(history.state, {
     me,
     now: history.now,

@@ -2,7 +2,12 @@ import { assemble, commandExports } from "../executor/programs.ts";
 
 const I32 = 0x7f;
 const name = (text: string): number[] => [text.length, ...Buffer.from(text)];
-const wasi = (function_: string, type: number): number[] => [...name("wasi_snapshot_preview1"), ...name(function_), 0, type];
+const wasi = (function_: string, type: number): number[] => [
+  ...name("wasi_snapshot_preview1"),
+  ...name(function_),
+  0,
+  type,
+];
 const constant = (value: number): number[] => {
   // Signed LEB128, for what fits two bytes.
   return value < 64 ? [0x41, value] : [0x41, (value & 0x7f) | 0x80, value >> 7];
@@ -26,12 +31,32 @@ export const echoProgram = assemble({
   bodies: [
     [
       0, // no locals
-      ...constant(0), ...constant(4), ...call(0), drop,
-      ...constant(LIST), ...constant(BUFFER), ...call(1), drop,
+      ...constant(0),
+      ...constant(4),
+      ...call(0),
+      drop,
+      ...constant(LIST),
+      ...constant(BUFFER),
+      ...call(1),
+      drop,
       // What to write, at 8: where it begins, and its length.
-      ...constant(8), ...constant(BUFFER + NAME), ...store,
-      ...constant(12), ...constant(4), 0x28, 2, 0, ...constant(NAME), 0x6b, ...store,
-      ...constant(1), ...constant(8), ...constant(1), ...constant(16), ...call(2), drop,
+      ...constant(8),
+      ...constant(BUFFER + NAME),
+      ...store,
+      ...constant(12),
+      ...constant(4),
+      0x28,
+      2,
+      0,
+      ...constant(NAME),
+      0x6b,
+      ...store,
+      ...constant(1),
+      ...constant(8),
+      ...constant(1),
+      ...constant(16),
+      ...call(2),
+      drop,
       0x0b,
     ],
   ],

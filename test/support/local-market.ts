@@ -53,7 +53,11 @@ export class LocalMarket {
       accounts: random.map(({ privateKey }) => ({ privateKey, balance: parseEther("1000") })),
     });
     const parameters = await readDeployParameters("local");
-    const deployment = await deploySurety({ chain: { rpcUrl: chain.url }, deployerKey: deployer.privateKey, parameters });
+    const deployment = await deploySurety({
+      chain: { rpcUrl: chain.url },
+      deployerKey: deployer.privateKey,
+      parameters,
+    });
     await writeFile(join(folder, "surety.json"), formatDeployment(deployment));
     const storage = await openEmbeddedStorage({ folder: join(folder, "gateway") });
     const gateway = await startGateway({ storage, token: "test" });
@@ -74,7 +78,11 @@ export class LocalMarket {
 
   /** Gives an account tokens, base units. */
   async give(address: string, amount: bigint): Promise<void> {
-    const provider = new JsonRpcProvider(this.chain.url, undefined, { staticNetwork: true, pollingInterval: 50, cacheTimeout: -1 });
+    const provider = new JsonRpcProvider(this.chain.url, undefined, {
+      staticNetwork: true,
+      pollingInterval: 50,
+      cacheTimeout: -1,
+    });
     const sent = await new Wallet(this.#deployer, provider).sendTransaction(
       calls.transfer(this.deployment.token.address, { to: address, amount }),
     );

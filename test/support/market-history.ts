@@ -167,7 +167,14 @@ export class MarketHistory {
       returned: 0n,
     };
     const { slotStake, priceFloor } = { slotStake: 1_000n, priceFloor: 1n };
-    const host = { market: MARKET, runtime: "wasm" as const, fullSlash: true, slotStake, priceFloor, resources: ZeroHash };
+    const host = {
+      market: MARKET,
+      runtime: "wasm" as const,
+      fullSlash: true,
+      slotStake,
+      priceFloor,
+      resources: ZeroHash,
+    };
     this.emit("ClassCreated", { class: CLASS, market: MARKET, terms: host });
     pool.forEach(({ node, activeFrom }, slot) => this.emit("Joined", { class: CLASS, node, slot, activeFrom }));
   }
@@ -196,7 +203,10 @@ export class MarketHistory {
   /** Hashes of the blocks that an agent can know: all before the newest. */
   get hashes(): Map<number, string> {
     const { sealBlock, assignments } = this.#data;
-    const numbers = [sealBlock + PARAMETERS.finalDepth, ...assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock))];
+    const numbers = [
+      sealBlock + PARAMETERS.finalDepth,
+      ...assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock)),
+    ];
     return new Map(numbers.filter((number) => number < this.block).map((number) => [number, this.hashOf(number)]));
   }
 
@@ -244,8 +254,19 @@ export class MarketHistory {
 
   /** Adds an event as it stands, unchecked. */
   emit<Name extends EventName>(name: Name, values: EventArguments[Name]): this {
-    const place = { blockNumber: this.block + 1, blockHash: this.hashOf(this.block + 1), timestamp: this.now, logIndex: this.events.length };
-    const event = { name, ...values, ...place, address: MARKET, transactionHash: keccakOf(`transaction ${this.events.length}`) };
+    const place = {
+      blockNumber: this.block + 1,
+      blockHash: this.hashOf(this.block + 1),
+      timestamp: this.now,
+      logIndex: this.events.length,
+    };
+    const event = {
+      name,
+      ...values,
+      ...place,
+      address: MARKET,
+      transactionHash: keccakOf(`transaction ${this.events.length}`),
+    };
     this.events.push(event as unknown as SuretyEvent);
     return this;
   }
@@ -270,7 +291,14 @@ export class MarketHistory {
     this.#data.postedAt = this.now;
     const { escrow, bond } = quote(this.terms, this.count, PARAMETERS);
     this.emit("JobOpened", { job: JOB, requester: REQUESTER, terms: this.terms });
-    const batch = { job: JOB, sequence: 0n, count: this.count, slots: this.#data.pool.length, manifest: keccakOf("manifest"), seedCommitment: keccakOf("c") };
+    const batch = {
+      job: JOB,
+      sequence: 0n,
+      count: this.count,
+      slots: this.#data.pool.length,
+      manifest: keccakOf("manifest"),
+      seedCommitment: keccakOf("c"),
+    };
     return this.emit("BatchPosted", { id: BATCH_ID, job: JOB, batch, escrow, bond });
   }
 
@@ -365,7 +393,10 @@ export class MarketHistory {
     check(round <= assignment.rounds.length && seat < this.#seatsIn(assignment, round), "NoSuchSeat");
     check(!assignment.answers.some((answer) => answer.round === round && answer.seat === seat), "AlreadyAnswered");
     const late = this.now > panel.deadline;
-    check(panel.answered < panel.needed && assignment.verdict === "none" && !(late && this.#data.judged), "PanelClosed");
+    check(
+      panel.answered < panel.needed && assignment.verdict === "none" && !(late && this.#data.judged),
+      "PanelClosed",
+    );
     this.#captureRounds(index, round);
     if (round > 0) this.#mustRead(assignment.rounds[round - 1]!.entropyBlock);
     check(this.drawn(index)[round]?.[seat] === node, "SeatOfAnother");
@@ -436,13 +467,17 @@ export class MarketHistory {
     const { first, count } = assignment;
     this.#requireBefore(panel.deadline + this.terms.windows.judge);
     check(panel.answered >= panel.needed || this.now > panel.deadline, "PanelOpen");
-    check(isSampled(this.#data.entropy, { assignment: index, first, count }, this.terms.rate, witness), "NotASampledTask");
+    check(
+      isSampled(this.#data.entropy, { assignment: index, first, count }, this.terms.rate, witness),
+      "NotASampledTask",
+    );
     let accused = ZeroAddress;
     if (verdict === "no-majority") {
       check(assignment.verdict === "none", "AlreadyExcepted");
       const full = this.terms.quorum - 1;
       check(
-        panel.answered >= full || (panel.needed === full && panel.answered >= panel.quorum && this.#isExhausted(index, panel)),
+        panel.answered >= full ||
+          (panel.needed === full && panel.answered >= panel.quorum && this.#isExhausted(index, panel)),
         "PanelOpen",
       );
     } else {
@@ -464,7 +499,8 @@ export class MarketHistory {
     const assignment = this.#at(index);
     check(assignment.status === "submitted", "WrongStatus");
     const { first, count } = assignment;
-    const sampled = this.#data.revealedAt === 0 ? 0 : sampledCount(this.#data.entropy, { first, count }, this.terms.rate);
+    const sampled =
+      this.#data.revealedAt === 0 ? 0 : sampledCount(this.#data.entropy, { first, count }, this.terms.rate);
     const panel = sampled === 0 ? undefined : this.#panel(index);
     const outcome = this.#outcomeOf(sender, index, panel);
     if (outcome === "forced" && !this.#data.bondBurned) {
@@ -568,7 +604,14 @@ export class MarketHistory {
     this.#captureRounds(index, rounds.length);
     const entropyBlock = this.block + 1 + PARAMETERS.finalDepth;
     rounds.push({ seats, openedAt: this.now, entropyBlock });
-    this.emit("RoundOpened", { id: BATCH_ID, assignment: index, round: rounds.length, seats, entropyBlock, escalation });
+    this.emit("RoundOpened", {
+      id: BATCH_ID,
+      assignment: index,
+      round: rounds.length,
+      seats,
+      entropyBlock,
+      escalation,
+    });
   }
 
   #captureRounds(index: number, last: number): void {
@@ -583,7 +626,8 @@ export class MarketHistory {
     const { rounds, answers } = this.#at(index);
     const round = rounds.length;
     for (const [seat, node] of this.drawn(index)[round]!.entries()) {
-      if (!answers.some((answer) => answer.round === round && answer.seat === seat)) this.#absent(index, node, round, seat);
+      if (!answers.some((answer) => answer.round === round && answer.seat === seat))
+        this.#absent(index, node, round, seat);
     }
   }
 
@@ -621,7 +665,11 @@ export class MarketHistory {
   }
 
   #published(what: string): { root: string; manifest: string; envelope: string } {
-    return { root: keccakOf(`root ${what}`), manifest: keccakOf(`manifest ${what}`), envelope: keccakOf(`envelope ${what}`) };
+    return {
+      root: keccakOf(`root ${what}`),
+      manifest: keccakOf(`manifest ${what}`),
+      envelope: keccakOf(`envelope ${what}`),
+    };
   }
 
   #at(index: number): AssignmentData {

@@ -69,7 +69,15 @@ export class ActingRequester extends ActingAgent {
   }
 
   /** Writes a job file and what it names; its task number n echoes `task-n`. Returns its path. */
-  async writeJob({ tasks, price, mode = "sampled", rate = "100%", checking = "adaptive", maxShare = "100%", allow }: JobSettings): Promise<string> {
+  async writeJob({
+    tasks,
+    price,
+    mode = "sampled",
+    rate = "100%",
+    checking = "adaptive",
+    maxShare = "100%",
+    allow,
+  }: JobSettings): Promise<string> {
     const folder = join(this.home, `job-of-${tasks}`);
     await mkdir(join(folder, "inputs"), { recursive: true });
     await writeFile(join(folder, "echo.wasm"), echoProgram);
@@ -226,10 +234,16 @@ export class MarketWorld {
    *
    * @throws if an agent ended that was not told to, or it takes longer than anything may
    */
-  async until<T>(what: string, condition: () => T | undefined | false | 0 | Promise<T | undefined | false | 0>): Promise<T> {
+  async until<T>(
+    what: string,
+    condition: () => T | undefined | false | 0 | Promise<T | undefined | false | 0>,
+  ): Promise<T> {
     for (const deadline = Date.now() + PATIENCE; ; await delay(100)) {
       await this.witness.catchUp();
-      const block = (await this.market.rpc.request("eth_getBlockByNumber", ["latest", false])) as Record<string, string>;
+      const block = (await this.market.rpc.request("eth_getBlockByNumber", ["latest", false])) as Record<
+        string,
+        string
+      >;
       this.height = Number(block.number);
       this.#now = Number(block.timestamp);
       const found = await condition();
@@ -257,7 +271,10 @@ export class MarketWorld {
   async #newAgent(name: string, tokens: bigint, settings: object) {
     const account = this.market.account();
     await this.market.give(account.address, tokens);
-    const paths = await this.market.agentHome(`${name}-${account.address.slice(2, 8)}`, account, { pollMs: POLL_MS, ...settings });
+    const paths = await this.market.agentHome(`${name}-${account.address.slice(2, 8)}`, account, {
+      pollMs: POLL_MS,
+      ...settings,
+    });
     this.#names.set(account.address, name);
     return { name, address: account.address, ...paths };
   }
