@@ -5,6 +5,7 @@ import {
   at,
   ACTIVATION_DELAY,
   deployMarket,
+  ENVELOPE,
   ethers,
   expectAfter,
   expectClosed,
@@ -212,7 +213,7 @@ describe("Market: submit", () => {
     const { d, life } = await loadClaimed();
     await expect(life.submit())
       .to.emit(d.market, "Submitted")
-      .withArgs(life.id, 0n, d.honest.address, keccakOf("root 0"), keccakOf("manifest 0"), "0x0a0b");
+      .withArgs(life.id, 0n, d.honest.address, keccakOf("root 0"), keccakOf("manifest 0"), ENVELOPE);
   });
 
   it("seals with the last task, in any order", async () => {

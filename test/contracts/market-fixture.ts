@@ -31,7 +31,8 @@ export const PRICE_FLOOR = 10n;
 export const NODE_FUNDS = 1_500_000n;
 export const NODE_STAKE = 1_000_000n;
 export const REQUESTER_FUNDS = 10_000_000n;
-/** The ledger entries that belong to nobody of the actors. */
+/** As long as a real one, and no byte of it cheap. */
+export const ENVELOPE = "0x" + "5a".repeat(165);
 const DEAD = "0x000000000000000000000000000000000000dEaD";
 
 export const Mode = { None: 0n, Trusted: 1n, Sampled: 2n, Replicated: 3n } as const;
@@ -372,13 +373,13 @@ export class Life {
     const { first, count } = this.slice(assignment);
     const root = keccakOf(`root ${assignment}`);
     const manifest = keccakOf(`manifest ${assignment}`);
-    const sent = await this.as(node).submit(this.id, assignment, root, manifest, "0x0a0b");
+    const sent = await this.as(node).submit(this.id, assignment, root, manifest, ENVELOPE);
     this.submissions[assignment] = {
       node: node.address,
       first: BigInt(first),
       count: BigInt(count),
       root,
-      content: contentOf(manifest, "0x0a0b"),
+      content: contentOf(manifest, ENVELOPE),
     };
     return sent;
   }
@@ -474,10 +475,10 @@ export class Life {
       this.submission(assignment),
       root,
       manifest,
-      "0x0c",
+      ENVELOPE,
     );
     const answers = this.#answers.get(assignment) ?? new Map<number, Answer>();
-    answers.set(round * 256 + seat, { node: node.address, root, content: contentOf(manifest, "0x0c") });
+    answers.set(round * 256 + seat, { node: node.address, root, content: contentOf(manifest, ENVELOPE) });
     this.#answers.set(assignment, answers);
     return sent;
   }

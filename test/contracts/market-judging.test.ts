@@ -6,6 +6,7 @@ import type {
 import {
   at,
   deployMarket,
+  ENVELOPE,
   eventsIn,
   expectAfter,
   expectMoney,
@@ -175,7 +176,7 @@ describe("Market: answer", () => {
     await expect(life.answer())
       .to.emit(d.market, "Answered")
       .withArgs(
-        life.id, 0n, verifier!.address, 0n, 0n, keccakOf("answer 0 0 0"), keccakOf("answer manifest 0 0 0"), "0x0c",
+        life.id, 0n, verifier!.address, 0n, 0n, keccakOf("answer 0 0 0"), keccakOf("answer manifest 0 0 0"), ENVELOPE,
       );
     expect((await d.registry.nodeState(d.marketAddress, verifier!)).committed).to.equal(10_000n);
   });

@@ -1,4 +1,4 @@
-import { AbiCoder, concat, keccak256, toBeHex } from "ethers";
+import { AbiCoder, concat, keccak256, toBeHex, ZeroHash } from "ethers";
 
 /**
  * Sampling as docs/protocol.md words it, written from there and not from the contracts, so that the tests of the
@@ -37,6 +37,13 @@ export function sampledTasks(entropy: string, assignment: number, first: number,
     { length: sampledCount(entropy, first, count, rate) },
     (_, place) => first + Number(elementAt(key, BigInt(place), BigInt(count))),
   );
+}
+
+/** The places of the pool that a draw for round 0 looks at first. */
+export function placesDrawn(entropy: string, assignment: number, slots: bigint, count: number): number[] {
+  const types = ["string", "bytes32", "bytes32", "uint256", "uint256"];
+  const key = hash(types, ["surety/draw", entropy, ZeroHash, assignment, 0]);
+  return Array.from({ length: count }, (_, place) => Number(elementAt(key, BigInt(place), slots)));
 }
 
 /** The element at `place` of the order that `key` gives 0 … n-1. */
