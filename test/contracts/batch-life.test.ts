@@ -171,7 +171,10 @@ describe("A batch's life: nothing differs", () => {
     await life.seal();
     await expectClosed(life);
     await expectMoney(d, before, {
-      requester: -4_000n, [d.honest.address]: 4_000n, [d.silent.address]: -300n, burned: 300n,
+      requester: -4_000n,
+      [d.honest.address]: 4_000n,
+      [d.silent.address]: -300n,
+      burned: 300n,
     });
   });
 
@@ -302,7 +305,10 @@ describe("A batch's life: somebody differs", () => {
       await life.exception(Verdict.SeatDiffers, { seat: 0 }),
     );
     expect(outcome).to.deep.equal({
-      outcome: Outcome.SeatSlashed, paid: 10_000n + 2n * SEAT, accused: 0b10010n, penalty: 32_000n,
+      outcome: Outcome.SeatSlashed,
+      paid: 10_000n + 2n * SEAT,
+      accused: 0b10010n,
+      penalty: 32_000n,
     });
     const share = 2n * (1_600n / 3n);
     await expectMoney(d, before, {
@@ -410,7 +416,10 @@ describe("A batch's life: somebody is silent", () => {
     ]);
     await expectClosed(life);
     await expectMoney(d, before, {
-      requester: -12_400n, [d.honest.address]: 10_000n, [silent!.address]: SEAT - 1_200n, burned: 1_200n,
+      requester: -12_400n,
+      [d.honest.address]: 10_000n,
+      [silent!.address]: SEAT - 1_200n,
+      burned: 1_200n,
     });
   });
 
@@ -464,7 +473,10 @@ describe("A batch's life: somebody is silent", () => {
     expect(second).to.have.length(7);
     await pass(await life.checkDeadline());
     expect((await settled(life, d.stranger))[0]).to.deep.equal({
-      outcome: Outcome.Exhausted, paid: SEAT, accused: 0n, penalty: 0n,
+      outcome: Outcome.Exhausted,
+      paid: SEAT,
+      accused: 0n,
+      penalty: 0n,
     });
     await expectClosed(life);
     const absent = [...first.slice(1), ...second];
@@ -521,11 +533,17 @@ describe("A batch's life: somebody is silent", () => {
     expect(eventsIn(d, receipt!, "BondBurned").map(({ amount }) => amount)).to.deep.equal([5_000n]);
     // Once for the batch, not once for each assignment.
     expect((await settled(life, d.stranger, 1))[0]).to.deep.equal({
-      outcome: Outcome.Forced, paid: 6_000n, accused: 0n, penalty: 0n,
+      outcome: Outcome.Forced,
+      paid: 6_000n,
+      accused: 0n,
+      penalty: 0n,
     });
     await expectClosed(life);
     await expectMoney(d, before, {
-      requester: -15_000n, [d.honest.address]: 4_000n, [d.lying.address]: 6_000n, burned: 5_000n,
+      requester: -15_000n,
+      [d.honest.address]: 4_000n,
+      [d.lying.address]: 6_000n,
+      burned: 5_000n,
     });
   });
 
@@ -615,7 +633,11 @@ describe("A batch's life: somebody is silent", () => {
     await life.mineEntropy();
     await life.reveal();
     const changes: Money = {
-      requester: -10_000n, [d.honest.address]: 5_000n, [d.late.address]: 5_000n, [d.silent.address]: -500n, burned: 500n,
+      requester: -10_000n,
+      [d.honest.address]: 5_000n,
+      [d.late.address]: 5_000n,
+      [d.silent.address]: -500n,
+      burned: 500n,
     };
     for (const assignment of [0, 1]) {
       const sampled = BigInt((await life.sampled(assignment)).length);
@@ -741,7 +763,8 @@ describe("A batch's life: the limits", () => {
     await life.settle(d.stranger);
     await expectClosed(life);
     await expectMoney(d, before, {
-      ...Object.fromEntries(absent.map((node) => [node.address, -6_000n])), burned: 66_000n,
+      ...Object.fromEntries(absent.map((node) => [node.address, -6_000n])),
+      burned: 66_000n,
     });
   });
 });

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 
+import type { Life } from "./market-fixture.ts";
 import {
   ACTIVATION_DELAY,
   deployMarket,
   ethers,
-  Life,
   networkHelpers,
   NODE_STAKE,
   pass,
@@ -171,11 +171,7 @@ describe("Gas", function () {
       await life.mineEntropy((entropy) => drawsAsExpected(entropy, assignments, 1));
       record("steps", `reveal, assignments: ${assignments}`, await gasOf(() => life.reveal()));
       for (const assignment of work.keys()) await life.answer(assignment);
-      record(
-        "steps",
-        `settle, sampled: ${assignments}`,
-        await gasOf(() => life.settle(d.requester, ...work.keys())),
-      );
+      record("steps", `settle, sampled: ${assignments}`, await gasOf(() => life.settle(d.requester, ...work.keys())));
       const none = await postBatch(d, { terms, count: 2 * assignments });
       await none.compute(...work.map(([node]): [typeof node, number] => [node, 2]));
       await none.mineEntropy((entropy) => sampledCount(entropy, 0, 2 * assignments, RATE) === 0);

@@ -72,7 +72,9 @@ describe("Market: claim", () => {
   it("refuses who left the class, or is below the minimum stake", async () => {
     const { d, life } = await loadPosted();
     await d.registry.connect(d.honest).leavePool(d.marketAddress, d.wasmClass, 0);
-    await expect(life.claim(d.honest)).to.be.revertedWithCustomError(d.registry, "SlotLeft").withArgs(0n, await now());
+    await expect(life.claim(d.honest))
+      .to.be.revertedWithCustomError(d.registry, "SlotLeft")
+      .withArgs(0n, await now());
     await d.registry.connect(d.lying).unstake(d.marketAddress, NODE_STAKE - SLOT_STAKE);
     await expect(life.claim(d.lying))
       .to.be.revertedWithCustomError(d.registry, "StakeBelowMinimum")
@@ -178,13 +180,9 @@ describe("Market: submit", () => {
     const { d, life } = await loadClaimed();
     const submit = (id: string, assignment: number) =>
       life.as(d.honest).submit(id, assignment, keccakOf("root"), keccakOf("manifest"), "0x");
-    await expect(submit(life.id, 1))
-      .to.be.revertedWithCustomError(d.market, "UnknownAssignment")
-      .withArgs(life.id, 1n);
+    await expect(submit(life.id, 1)).to.be.revertedWithCustomError(d.market, "UnknownAssignment").withArgs(life.id, 1n);
     const unknown = keccakOf("no batch");
-    await expect(submit(unknown, 0))
-      .to.be.revertedWithCustomError(d.market, "UnknownAssignment")
-      .withArgs(unknown, 0n);
+    await expect(submit(unknown, 0)).to.be.revertedWithCustomError(d.market, "UnknownAssignment").withArgs(unknown, 0n);
   });
 
   it("refuses everybody but the node that claimed", async () => {
@@ -222,7 +220,9 @@ describe("Market: submit", () => {
     await expect(life.submit(1)).to.not.emit(d.market, "Sealed");
     const sealing = await life.submit(0);
     const block = BigInt(sealing.blockNumber ?? (await ethers.provider.getBlockNumber()));
-    await expect(sealing).to.emit(d.market, "Sealed").withArgs(life.id, block + PARAMETERS.finalDepth);
+    await expect(sealing)
+      .to.emit(d.market, "Sealed")
+      .withArgs(life.id, block + PARAMETERS.finalDepth);
     const { sealedAt, sealBlock } = await life.state();
     expect([sealedAt, sealBlock]).to.deep.equal([await now(), block]);
   });
@@ -290,9 +290,7 @@ describe("Market: expire and reclaim", () => {
     const { d, life, deadline } = await loadLate();
     const before = await moneyOf(d, [life]);
     await pass(deadline);
-    await expect(life.expire(0, d.stranger))
-      .to.emit(d.market, "Voided")
-      .withArgs(life.id, 0n, d.silent.address, 600n);
+    await expect(life.expire(0, d.stranger)).to.emit(d.market, "Voided").withArgs(life.id, 0n, d.silent.address, 600n);
     await expectMoney(d, before, { [d.silent.address]: -600n, burned: 600n }, [life]);
     expect(await d.registry.nodeState(d.marketAddress, d.silent)).to.deep.equal([NODE_STAKE - 600n, 0n, SLOT_STAKE]);
     const { pending, open, unsubmitted } = await life.state();
@@ -309,7 +307,10 @@ describe("Market: expire and reclaim", () => {
     await pass(deadline);
     await life.reclaim(d.honest, 0);
     expect(life.slice(0)).to.deep.equal({
-      node: d.honest, first: 0, count: 6, deadline: (await now()) + life.terms.windows.submit,
+      node: d.honest,
+      first: 0,
+      count: 6,
+      deadline: (await now()) + life.terms.windows.submit,
     });
     await expectMoney(d, before, { [d.silent.address]: -600n, burned: 600n }, [life]);
     await expect(life.submit(0, d.silent))

@@ -170,7 +170,20 @@ export async function deployBare() {
   const deployed = await ethers.deployContract("Market", [vault, registry, PARAMETERS, panels]);
   const marketAddress = await deployed.getAddress();
   const market = await ethers.getContractAt("IMarket", marketAddress);
-  return { chainId, token, vault, registry, panels, market, marketAddress, admin, requester, delegate, stranger, others };
+  return {
+    chainId,
+    token,
+    vault,
+    registry,
+    panels,
+    market,
+    marketAddress,
+    admin,
+    requester,
+    delegate,
+    stranger,
+    others,
+  };
 }
 
 /** As {@link deployBare}, with a class of twelve active nodes and a requester that has money. */
@@ -343,10 +356,7 @@ export class Life {
   }
 
   async reclaim(node: Actor, assignment: number): Promise<void> {
-    this.#claimed(
-      node,
-      await mined(this.as(node).reclaim(this.terms, this.batch, this.slotOf(node), assignment, 0n)),
-    );
+    this.#claimed(node, await mined(this.as(node).reclaim(this.terms, this.batch, this.slotOf(node), assignment, 0n)));
   }
 
   #claimed(node: Actor, receipt: ContractTransactionReceipt): number {
@@ -545,7 +555,11 @@ export async function mined(sent: Promise<ContractTransactionResponse>): Promise
 }
 
 /** Events of the market in a receipt, as their named arguments. */
-export function eventsIn(d: Pick<Deployment, "market" | "marketAddress">, receipt: ContractTransactionReceipt, name: string) {
+export function eventsIn(
+  d: Pick<Deployment, "market" | "marketAddress">,
+  receipt: ContractTransactionReceipt,
+  name: string,
+) {
   return receipt.logs
     .filter((log) => getAddress(log.address) === d.marketAddress)
     .map((log) => d.market.interface.parseLog(log))
@@ -632,7 +646,9 @@ export async function expectUntil(
 ): Promise<void> {
   const before = await networkHelpers.takeSnapshot();
   await at(deadline + 1n);
-  await expect(step()).to.be.revertedWithCustomError(contract as IMarket, error).withArgs(...args);
+  await expect(step())
+    .to.be.revertedWithCustomError(contract as IMarket, error)
+    .withArgs(...args);
   await before.restore();
   await at(deadline);
   await step();
@@ -647,7 +663,9 @@ export async function expectAfter(
   args: unknown[] = [deadline, deadline],
 ): Promise<void> {
   await at(deadline);
-  await expect(step()).to.be.revertedWithCustomError(contract as IMarket, error).withArgs(...args);
+  await expect(step())
+    .to.be.revertedWithCustomError(contract as IMarket, error)
+    .withArgs(...args);
   await at(deadline + 1n);
   await step();
 }

@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import { id as keccakOf } from "ethers";
 
-import type {
-  Life} from "./market-fixture.ts";
+import type { Life } from "./market-fixture.ts";
 import {
   at,
   deployMarket,
@@ -81,7 +80,15 @@ describe("Market: answer", () => {
     const answer = (assignment: number, submission = life.submission()) =>
       life
         .as(verifier!)
-        .answer(life.terms, life.batch, { assignment, round: 0, seat: 0 }, submission, keccakOf("r"), keccakOf("m"), "0x");
+        .answer(
+          life.terms,
+          life.batch,
+          { assignment, round: 0, seat: 0 },
+          submission,
+          keccakOf("r"),
+          keccakOf("m"),
+          "0x",
+        );
     await expect(answer(1)).to.be.revertedWithCustomError(d.market, "UnknownAssignment").withArgs(life.id, 1n);
     await expect(answer(0, { ...life.submission(), root: keccakOf("other") }))
       .to.be.revertedWithCustomError(d.market, "WrongRecord")
@@ -101,9 +108,7 @@ describe("Market: answer", () => {
     await life.reveal();
     const submission = { ...life.submission(0), node: d.silent.address, first: 8n, count: 2n };
     const seat = { assignment: 1, round: 0, seat: 0 };
-    await expect(
-      life.as(d.lying).answer(life.terms, life.batch, seat, submission, keccakOf("r"), keccakOf("m"), "0x"),
-    )
+    await expect(life.as(d.lying).answer(life.terms, life.batch, seat, submission, keccakOf("r"), keccakOf("m"), "0x"))
       .to.be.revertedWithCustomError(d.market, "WrongStatus")
       .withArgs(life.id, 1n, Status.Void, Status.Submitted);
   });
@@ -117,7 +122,10 @@ describe("Market: answer", () => {
 
   it("refuses seats and rounds that were not drawn", async () => {
     const { d, life } = await loadAdaptive();
-    for (const [round, seat] of [[0, 1], [1, 0]] as const) {
+    for (const [round, seat] of [
+      [0, 1],
+      [1, 0],
+    ] as const) {
       await expect(life.answer(0, round, seat, d.lying))
         .to.be.revertedWithCustomError(d.market, "NoSuchSeat")
         .withArgs(0n, BigInt(round), BigInt(seat));
@@ -148,7 +156,10 @@ describe("Market: answer", () => {
     await life.redraw();
     await life.mineRound();
     await life.answer(0, 1, 1);
-    for (const [round, seat] of [[1, 0], [0, 0]] as const) {
+    for (const [round, seat] of [
+      [1, 0],
+      [0, 0],
+    ] as const) {
       await expect(life.answer(0, round, seat))
         .to.be.revertedWithCustomError(d.market, "PanelClosed")
         .withArgs(0n);
@@ -160,7 +171,9 @@ describe("Market: answer", () => {
     for (const seat of [0, 1, 2]) await life.answer(0, 0, seat);
     await pass(await life.checkDeadline());
     await life.judge([await life.exception(Verdict.PrimaryDiffers)], false);
-    await expect(life.answer(0, 0, 3)).to.be.revertedWithCustomError(d.market, "PanelClosed").withArgs(0n);
+    await expect(life.answer(0, 0, 3))
+      .to.be.revertedWithCustomError(d.market, "PanelClosed")
+      .withArgs(0n);
   });
 
   it("refuses the late once the requester has judged", async () => {
@@ -176,7 +189,14 @@ describe("Market: answer", () => {
     await expect(life.answer())
       .to.emit(d.market, "Answered")
       .withArgs(
-        life.id, 0n, verifier!.address, 0n, 0n, keccakOf("answer 0 0 0"), keccakOf("answer manifest 0 0 0"), ENVELOPE,
+        life.id,
+        0n,
+        verifier!.address,
+        0n,
+        0n,
+        keccakOf("answer 0 0 0"),
+        keccakOf("answer manifest 0 0 0"),
+        ENVELOPE,
       );
     expect((await d.registry.nodeState(d.marketAddress, verifier!)).committed).to.equal(10_000n);
   });
@@ -198,9 +218,7 @@ describe("Market: answer", () => {
     await before.restore();
     await at(deadline + 1n);
     const money = await moneyOf(d, [life]);
-    await expect(life.answer())
-      .to.emit(d.market, "Absent")
-      .withArgs(life.id, 0n, verifier!.address, 0n, 0n, 1_200n);
+    await expect(life.answer()).to.emit(d.market, "Absent").withArgs(life.id, 0n, verifier!.address, 0n, 0n, 1_200n);
     await expectMoney(d, money, { [verifier!.address]: -1_200n, burned: 1_200n }, [life]);
   });
 
@@ -443,7 +461,9 @@ describe("Market: judge", () => {
     await expect(life.judge([], true, d.stranger))
       .to.be.revertedWithCustomError(d.market, "NotPermitted")
       .withArgs(d.stranger.address, d.requester.address);
-    await expect(life.judge([], true, d.delegate)).to.emit(d.market, "Judged").withArgs(life.id);
+    await expect(life.judge([], true, d.delegate))
+      .to.emit(d.market, "Judged")
+      .withArgs(life.id);
     const fresh = await postBatch(d, { terms: fixed(d) });
     await expect(fresh.judge([])).to.be.revertedWithCustomError(d.market, "NotRevealed").withArgs(fresh.id);
   });
@@ -506,7 +526,11 @@ describe("Market: judge", () => {
     const { d, life } = await loadFive();
     for (const seat of [0, 1, 3]) await life.answer(0, 0, seat);
     await pass(await life.checkDeadline());
-    for (const [round, seat] of [[0, 2], [0, 4], [1, 0]] as const) {
+    for (const [round, seat] of [
+      [0, 2],
+      [0, 4],
+      [1, 0],
+    ] as const) {
       await expect(life.judge([await life.exception(Verdict.SeatDiffers, { round, seat })]))
         .to.be.revertedWithCustomError(d.market, "NotAnswered")
         .withArgs(0n, BigInt(round), BigInt(seat));
@@ -544,7 +568,9 @@ describe("Market: judge", () => {
       await life.exception(Verdict.SeatDiffers, { seat: 3 }),
     ]) {
       await life.judge([exception], false);
-      await expect(life.judge([exception])).to.be.revertedWithCustomError(d.market, "AlreadyExcepted").withArgs(0n);
+      await expect(life.judge([exception]))
+        .to.be.revertedWithCustomError(d.market, "AlreadyExcepted")
+        .withArgs(0n);
     }
     await expect(life.judge([await life.exception(Verdict.NoMajority)]))
       .to.be.revertedWithCustomError(d.market, "AlreadyExcepted")
@@ -746,9 +772,7 @@ describe("Market: revealAndSettle", () => {
   it("is the requester's alone, since it gives up its exceptions", async () => {
     const { d, life, unsampled } = await load();
     for (const caller of [d.delegate, d.stranger]) {
-      await expect(
-        life.as(caller).revealAndSettle(life.terms, life.batch, life.seed, [life.settlement(unsampled)]),
-      )
+      await expect(life.as(caller).revealAndSettle(life.terms, life.batch, life.seed, [life.settlement(unsampled)]))
         .to.be.revertedWithCustomError(d.market, "NotPermitted")
         .withArgs(caller.address, d.requester.address);
     }

@@ -69,7 +69,9 @@ describe("Market: deployment", () => {
     const { vault, registry } = await networkHelpers.loadFixture(deployBare);
     const otherVault = await ethers.deployContract("Vault", [await vault.token()]);
     const otherParameters = await ethers.deployContract("MarketPanels", [
-      vault, registry, { ...PARAMETERS, challengeBond: 1n },
+      vault,
+      registry,
+      { ...PARAMETERS, challengeBond: 1n },
     ]);
     for (const foreign of [otherParameters, await deploy(vault, {}), await deploy(otherVault, {})]) {
       const factory = await ethers.getContractFactory("Market");
@@ -83,7 +85,8 @@ describe("Market: deployment", () => {
     const { market, vault, registry } = await networkHelpers.loadFixture(deployBare);
     expect(await market.parameters()).to.deep.equal(Object.values(PARAMETERS));
     expect([await market.vault(), await market.registry()]).to.deep.equal([
-      await vault.getAddress(), await registry.getAddress(),
+      await vault.getAddress(),
+      await registry.getAddress(),
     ]);
   });
 
@@ -188,18 +191,26 @@ describe("Market: post", () => {
       ["more than a third excluded", (d) => of(d, { excluded: nodes(d, 5) }), ["excluded", 5n, 0n, 4n]],
       ...(["claim", "submit", "reveal", "check", "judge", "challenge"] as const).flatMap(
         (name): [string, (d: Deployment) => Terms, [string, bigint, bigint, bigint]][] => [
-          [`too short a window to ${name}`, (d) => of(d, { windows: windows(d, { [name]: minWindow - 1n }) }),
-            [name, minWindow - 1n, minWindow, maxWindow]],
-          [`too long a window to ${name}`, (d) => of(d, { windows: windows(d, { [name]: maxWindow + 1n }) }),
-            [name, maxWindow + 1n, minWindow, maxWindow]],
+          [
+            `too short a window to ${name}`,
+            (d) => of(d, { windows: windows(d, { [name]: minWindow - 1n }) }),
+            [name, minWindow - 1n, minWindow, maxWindow],
+          ],
+          [
+            `too long a window to ${name}`,
+            (d) => of(d, { windows: windows(d, { [name]: maxWindow + 1n }) }),
+            [name, maxWindow + 1n, minWindow, maxWindow],
+          ],
         ],
       ),
       ["sampling in mode trusted", (d) => trustedTermsOf(d, [d.honest], { rate: 1n }), ["rate", 1n, 0n, 0n]],
       ["nobody trusted", (d) => trustedTermsOf(d, []), ["allowed", 0n, 1n, 64n]],
       ["too many trusted", (d) => trustedTermsOf(d, [], { allowed: strangers(65) }), ["allowed", 65n, 1n, 64n]],
-      ["a slash in mode trusted above what backs a slot",
+      [
+        "a slash in mode trusted above what backs a slot",
         (d) => trustedTermsOf(d, [d.honest], { slashAmount: SLOT_STAKE + 1n }),
-        ["slashAmount", SLOT_STAKE + 1n, 0n, SLOT_STAKE]],
+        ["slashAmount", SLOT_STAKE + 1n, 0n, SLOT_STAKE],
+      ],
       ["a rate of zero", (d) => of(d, { rate: 0n }), ["rate", 0n, 1n, PPM]],
       ["a rate above all", (d) => of(d, { rate: PPM + 1n }), ["rate", PPM + 1n, 1n, PPM]],
       ["replication of less than all", (d) => replicatedTermsOf(d, { rate: PPM - 1n }), ["rate", PPM - 1n, PPM, PPM]],
@@ -208,21 +219,42 @@ describe("Market: post", () => {
       ["a quorum above fifteen", (d) => of(d, { quorum: 17n }), ["quorum", 17n, 3n, 15n]],
       ["an even quorum", (d) => of(d, { quorum: 4n }), ["quorum parity", 0n, 1n, 1n]],
       ["results that are certain to be guessed", (d) => of(d, { guess: PPM }), ["guess", PPM, 0n, PPM - 1n]],
-      ["verifiers paid less than primaries", (d) => of(d, { verifierPrice: 999n }),
-        ["verifierPrice", 999n, 1_000n, UINT96]],
+      [
+        "verifiers paid less than primaries",
+        (d) => of(d, { verifierPrice: 999n }),
+        ["verifierPrice", 999n, 1_000n, UINT96],
+      ],
       ["adaptive replication", (d) => replicatedTermsOf(d, { adaptive: true }), ["adaptive", 1n, 0n, 0n]],
-      ["a price below the class's floor", (d) => of(d, { price: PRICE_FLOOR - 1n }),
-        ["price", PRICE_FLOOR - 1n, PRICE_FLOOR, UINT96]],
-      ["a slash that pays for no jury", (d) => of(d, { price: 10n, slashAmount: 9_999n }),
-        ["slashAmount", 9_999n, 10_000n, SLOT_STAKE]],
-      ["a slash too small for a rare check", (d) => of(d, { rate: 100_000n, slashAmount: 19_999n }),
-        ["slashAmount", 19_999n, 20_000n, SLOT_STAKE]],
-      ["a slash too small for a yes or no", (d) => of(d, { guess: 500_000n, slashAmount: 19_999n }),
-        ["slashAmount", 19_999n, 20_000n, SLOT_STAKE]],
-      ["a slash rounded down", (d) => of(d, { rate: 199_999n, slashAmount: 10_000n }),
-        ["slashAmount", 10_000n, 10_001n, SLOT_STAKE]],
-      ["a slash above what backs a slot", (d) => of(d, { slashAmount: SLOT_STAKE + 1n }),
-        ["slashAmount", SLOT_STAKE + 1n, 10_000n, SLOT_STAKE]],
+      [
+        "a price below the class's floor",
+        (d) => of(d, { price: PRICE_FLOOR - 1n }),
+        ["price", PRICE_FLOOR - 1n, PRICE_FLOOR, UINT96],
+      ],
+      [
+        "a slash that pays for no jury",
+        (d) => of(d, { price: 10n, slashAmount: 9_999n }),
+        ["slashAmount", 9_999n, 10_000n, SLOT_STAKE],
+      ],
+      [
+        "a slash too small for a rare check",
+        (d) => of(d, { rate: 100_000n, slashAmount: 19_999n }),
+        ["slashAmount", 19_999n, 20_000n, SLOT_STAKE],
+      ],
+      [
+        "a slash too small for a yes or no",
+        (d) => of(d, { guess: 500_000n, slashAmount: 19_999n }),
+        ["slashAmount", 19_999n, 20_000n, SLOT_STAKE],
+      ],
+      [
+        "a slash rounded down",
+        (d) => of(d, { rate: 199_999n, slashAmount: 10_000n }),
+        ["slashAmount", 10_000n, 10_001n, SLOT_STAKE],
+      ],
+      [
+        "a slash above what backs a slot",
+        (d) => of(d, { slashAmount: SLOT_STAKE + 1n }),
+        ["slashAmount", SLOT_STAKE + 1n, 10_000n, SLOT_STAKE],
+      ],
     ];
     for (const [what, terms, [name, ...numbers]] of cases) {
       it(`refuse ${what}`, async () => {
@@ -256,7 +288,10 @@ describe("Market: post", () => {
       const d = await load();
       const least = { claim: 60n, submit: 60n, reveal: 60n, check: 60n, judge: 60n, challenge: 60n };
       const most = Object.fromEntries(Object.keys(least).map((name) => [name, 86_400n])) as unknown as typeof least;
-      await post(d, termsOf(d, { windows: least, maxShare: 1n, excluded: nodes(d, 4), encryptionKey: "0x03" + "22".repeat(32) }));
+      await post(
+        d,
+        termsOf(d, { windows: least, maxShare: 1n, excluded: nodes(d, 4), encryptionKey: "0x03" + "22".repeat(32) }),
+      );
       await post(d, termsOf(d, { windows: most, slashAmount: SLOT_STAKE }));
       await post(d, termsOf(d, { price: PRICE_FLOOR, verifierPrice: PRICE_FLOOR }));
       await post(d, trustedTermsOf(d, [], { allowed: strangers(64), slashAmount: SLOT_STAKE }));
@@ -277,7 +312,12 @@ describe("Market: post", () => {
     expect(await d.market.batchesOf(job)).to.equal(2n);
     expect(await d.vault.available(d.marketAddress, d.requester)).to.equal(before - 2n * 20_540n);
     const id = await d.market.batchId({
-      job, sequence: 1n, count: 10n, slots: 12n, manifest: keccakOf("inputs"), seedCommitment: keccakOf("commitment"),
+      job,
+      sequence: 1n,
+      count: 10n,
+      slots: 12n,
+      manifest: keccakOf("inputs"),
+      seedCommitment: keccakOf("commitment"),
     });
     const state = await d.market.batchState(id);
     expect([state.postedAt, state.unsubmitted]).to.deep.equal([await now(), 10n]);

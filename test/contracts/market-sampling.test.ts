@@ -55,14 +55,18 @@ describe("Market: capture", () => {
       .to.emit(d.market, "EntropyCaptured")
       .withArgs(life.id, block!.hash);
     expect(await d.market.entropyOf(life.id)).to.equal(block!.hash);
-    await expect(d.market.capture(life.id)).to.be.revertedWithCustomError(d.market, "AlreadyCaptured").withArgs(life.id);
+    await expect(d.market.capture(life.id))
+      .to.be.revertedWithCustomError(d.market, "AlreadyCaptured")
+      .withArgs(life.id);
   });
 
   it("refuses after the reveal", async () => {
     const { d, life } = await load();
     await life.mineEntropy();
     await life.reveal();
-    await expect(d.market.capture(life.id)).to.be.revertedWithCustomError(d.market, "AlreadyRevealed").withArgs(life.id);
+    await expect(d.market.capture(life.id))
+      .to.be.revertedWithCustomError(d.market, "AlreadyRevealed")
+      .withArgs(life.id);
   });
 
   it("refuses once the chain has forgotten the hash", async () => {
@@ -191,7 +195,10 @@ describe("Market: drawnFor", () => {
   it("never draws the primary or an excluded node, nor one node twice", async () => {
     const { d } = await load();
     const terms = termsOf(d, {
-      adaptive: false, quorum: 5n, slashAmount: 16_000n, excluded: [d.lying.address, d.silent.address],
+      adaptive: false,
+      quorum: 5n,
+      slashAmount: 16_000n,
+      excluded: [d.lying.address, d.silent.address],
     });
     for (let i = 0; i < 5; i += 1) {
       const life = await postBatch(d, { terms });
@@ -220,7 +227,8 @@ describe("Sampling over many batches", () => {
     const batch = keccakOf("batch");
     let sampled = 0;
     const entropies = Array.from({ length: 20_000 }, (_, i) => toBeHex(BigInt(keccakOf(`entropy ${i}`)), 32));
-    for (const entropy of entropies) sampled += sampledTasks(entropyOf(keccakOf("s"), entropy, batch), 0, 0, 1, 30_000n).length;
+    for (const entropy of entropies)
+      sampled += sampledTasks(entropyOf(keccakOf("s"), entropy, batch), 0, 0, 1, 30_000n).length;
     // 600 expected, standard deviation 24; the entropies are fixed.
     expect(sampled).to.be.within(500, 700);
   });

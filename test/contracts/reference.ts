@@ -31,7 +31,13 @@ export function sampledCount(entropy: string, first: number, count: number, rate
 }
 
 /** The sampled tasks of an assignment, as indexes in the batch. */
-export function sampledTasks(entropy: string, assignment: number, first: number, count: number, rate: bigint): number[] {
+export function sampledTasks(
+  entropy: string,
+  assignment: number,
+  first: number,
+  count: number,
+  rate: bigint,
+): number[] {
   const key = hash(["string", "bytes32", "uint256"], ["surety/tasks", entropy, assignment]);
   return Array.from(
     { length: sampledCount(entropy, first, count, rate) },

@@ -44,7 +44,19 @@ async function deployRegistry() {
       ),
     );
   return {
-    admin, token, vault, registry, address, market, otherMarket, honest, lying, silent, stranger, classTerms, classId,
+    admin,
+    token,
+    vault,
+    registry,
+    address,
+    market,
+    otherMarket,
+    honest,
+    lying,
+    silent,
+    stranger,
+    classTerms,
+    classId,
     lockOf,
   };
 }
@@ -117,7 +129,12 @@ describe("Registry", () => {
         .to.emit(registry, "ClassCreated")
         .withArgs(classId, market.address, Object.values(terms));
       expect(await registry.classState(market, classId)).to.deep.equal([
-        Runtime.Container, false, SLOT_STAKE, 10n, 0n, 0n,
+        Runtime.Container,
+        false,
+        SLOT_STAKE,
+        10n,
+        0n,
+        0n,
       ]);
     });
   });
@@ -260,7 +277,9 @@ describe("Registry", () => {
       const { registry, market, honest, lying, classId } = await loadJoined();
       await expect(registry.connect(honest).joinPool(market, classId, 1)).to.emit(registry, "Joined");
       expect(await registry.slotOf(market, classId, 1)).to.deep.equal([
-        honest.address, (await now()) + ACTIVATION_DELAY, FOREVER,
+        honest.address,
+        (await now()) + ACTIVATION_DELAY,
+        FOREVER,
       ]);
       await registry.connect(lying).stake(market, STAKE);
       await registry.connect(lying).joinPool(market, classId, 2);
@@ -300,9 +319,7 @@ describe("Registry", () => {
       const leftAt = await now();
       expect((await registry.classState(market, classId)).nodes).to.equal(0n);
       expect((await registry.classState(market, classId)).slots).to.equal(1n);
-      expect(await registry.slotOf(market, classId, 0)).to.deep.equal([
-        honest.address, activeFrom, leftAt,
-      ]);
+      expect(await registry.slotOf(market, classId, 0)).to.deep.equal([honest.address, activeFrom, leftAt]);
       expect((await registry.nodeState(market, honest)).backing).to.equal(SLOT_STAKE);
       await registry.connect(lying).stake(market, STAKE);
       await expect(registry.connect(lying).joinPool(market, classId, 0)).to.be.revertedWithCustomError(
@@ -517,21 +534,31 @@ describe("Registry", () => {
     async function deployPool() {
       const deployed = await deployJoined();
       const { registry, market, honest, lying, silent, classId } = deployed;
-      for (const [slot, node] of [[1, lying], [2, silent]] as const) {
+      for (const [slot, node] of [
+        [1, lying],
+        [2, silent],
+      ] as const) {
         await registry.connect(node).stake(market, STAKE);
         await registry.connect(node).joinPool(market, classId, slot);
       }
       await registry.connect(honest).joinPool(market, classId, 3);
       await networkHelpers.time.increase(ACTIVATION_DELAY);
       const nodes = [honest.address, lying.address, silent.address];
-      const draw = async (
-        { key = KEY, sealedAt, slots = 4n, skip = [], excluded = [], count = 3n }:
-        { key?: string; sealedAt?: bigint; slots?: bigint; skip?: Actor[]; excluded?: Actor[]; count?: bigint },
-      ) => [
-        ...(await registry.draw(
-          market, classId, key, sealedAt ?? (await now()), slots, skip, excluded, count,
-        )),
-      ];
+      const draw = async ({
+        key = KEY,
+        sealedAt,
+        slots = 4n,
+        skip = [],
+        excluded = [],
+        count = 3n,
+      }: {
+        key?: string;
+        sealedAt?: bigint;
+        slots?: bigint;
+        skip?: Actor[];
+        excluded?: Actor[];
+        count?: bigint;
+      }) => [...(await registry.draw(market, classId, key, sealedAt ?? (await now()), slots, skip, excluded, count))];
       return { ...deployed, nodes, draw };
     }
     const loadPool = () => networkHelpers.loadFixture(deployPool);
