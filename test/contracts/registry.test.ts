@@ -236,14 +236,21 @@ describe("Registry", () => {
         .withArgs(classId);
     });
 
-    it("refuses a place that is taken or beyond the next", async () => {
+    it("refuses a place that is taken", async () => {
       const { registry, market, lying, classId } = await loadJoined();
       await registry.connect(lying).stake(market, STAKE);
-      for (const slot of [0n, 2n]) {
-        await expect(registry.connect(lying).joinPool(market, classId, slot))
-          .to.be.revertedWithCustomError(registry, "SlotTaken")
-          .withArgs(slot, 1n);
-      }
+      await expect(registry.connect(lying).joinPool(market, classId, 0))
+        .to.be.revertedWithCustomError(registry, "SlotTaken")
+        .withArgs(0n, 1n);
+    });
+
+    it("gives the next place to who asks for one beyond it, so that nobody loses a race for it", async () => {
+      const { registry, market, honest, lying, classId } = await loadJoined();
+      await registry.connect(lying).stake(market, STAKE);
+      await expect(registry.connect(lying).joinPool(market, classId, 2n ** 24n - 1n)).to.emit(registry, "Joined");
+      expect((await registry.slotOf(market, classId, 1)).node).to.equal(lying.address);
+      expect(await registry.connect(honest).joinPool.staticCall(market, classId, 7)).to.equal(2n);
+      expect((await registry.classState(market, classId)).slots).to.equal(2n);
     });
 
     it("refuses less than the minimum stake", async () => {
