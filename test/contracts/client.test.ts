@@ -93,7 +93,10 @@ describe("the client", function () {
     const posted = await client.post({ terms, inputs });
     expect(posted.id).to.equal(batchIdOf({ chainId, market }, posted.batch));
     expect(posted).to.include({ escrow, bond });
-    expect(await client.balance(terms.requester)).to.deep.equal({ available: 7n, outside: parseEther("5000") - escrow - bond - 7n });
+    expect(await client.balance(terms.requester)).to.deep.equal({
+      available: 7n,
+      outside: parseEther("5000") - escrow - bond - 7n,
+    });
     expect((await reads.lockedUnder(rpc, vault, market, posted.id)).amount).to.equal(escrow + bond);
     expect((await client.status(posted.id)).phase).to.equal("claiming");
 
@@ -104,7 +107,11 @@ describe("the client", function () {
     await send(node, calls.deposit(vault, { ledger: registry, holder: member, amount: stake }));
     await send(node, calls.stake(registry, { market, amount: stake }));
     await send(node, calls.joinPool(registry, { market, class: terms.class, slot: 0 }));
-    expect(await reads.nodeState(rpc, registry, market, member)).to.deep.equal({ stake, committed: 0n, backing: parseEther("1000") });
+    expect(await reads.nodeState(rpc, registry, market, member)).to.deep.equal({
+      stake,
+      committed: 0n,
+      backing: parseEther("1000"),
+    });
     expect((await reads.lockedUnder(rpc, vault, registry, stakeLockIdOf(market, member))).holder).to.equal(member);
     const { batch } = posted;
     await send(node, calls.claim(market, { terms, batch, slot: 0, count: 3, minPrice: terms.price }));

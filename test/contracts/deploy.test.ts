@@ -37,7 +37,10 @@ describe("deployment", function () {
         "depth beyond the hashes": change('"finalDepth": 2', '"finalDepth": 129'),
         "windows crossed": change('"minWindow": 2', '"minWindow": 86401'),
         "stake liable too briefly": change("1209600", "1123223"),
-        "slot that covers no job": change('"slotStake": "1000000000000000000000n"', '"slotStake": "1000000000000000000n"'),
+        "slot that covers no job": change(
+          '"slotStake": "1000000000000000000000n"',
+          '"slotStake": "1000000000000000000n"',
+        ),
       };
       for (const [flaw, changed] of Object.entries(flawed)) {
         expect(await codeOf(() => parseDeployParameters(changed)), flaw).to.equal("DEPLOY_PARAMETERS_INVALID");
@@ -47,7 +50,9 @@ describe("deployment", function () {
     });
 
     it("names the class's resources by their content", async () => {
-      const resources = new Map([["resources.json", new TextEncoder().encode(await readText("classes/wasm/resources.json"))]]);
+      const resources = new Map([
+        ["resources.json", new TextEncoder().encode(await readText("classes/wasm/resources.json"))],
+      ]);
       const id = contentIdToBytes32(await computeContentId(resources));
       for (const name of ["local", "testnet"]) expect((await readDeployParameters(name)).resources).to.equal(id);
     });
@@ -78,7 +83,13 @@ describe("deployment", function () {
     expect(deployment.token).to.include({ symbol: "SURE", decimals: 18 });
     expect(await reads.balanceOf(rpc, deployment.token.address, deployer)).to.equal(10n ** 27n);
     const state = await reads.classState(rpc, deployment.registry, deployment.market, deployment.classes[0]!.id);
-    expect(state).to.include({ runtime: "wasm", slotStake: 10n ** 21n, priceFloor: 10n ** 14n, fullSlash: true, slots: 0 });
+    expect(state).to.include({
+      runtime: "wasm",
+      slotStake: 10n ** 21n,
+      priceFloor: 10n ** 14n,
+      fullSlash: true,
+      slots: 0,
+    });
     expect(loadDeployment(formatDeployment(deployment))).to.deep.equal(deployment);
 
     const second = await deploySurety({
@@ -101,7 +112,9 @@ describe("deployment", function () {
     const verify = (changes: Partial<Deployment>) => codeOf(() => verifyDeployment(rpc, { ...deployment, ...changes }));
     expect(await verify({})).to.equal(undefined);
     expect(await verify({ chainId: 1 })).to.equal("CHAIN_MISMATCH");
-    expect(await verify({ vault: (await connection.ethers.getSigners())[3]!.address })).to.equal("DEPLOYMENT_NOT_FOUND");
+    expect(await verify({ vault: (await connection.ethers.getSigners())[3]!.address })).to.equal(
+      "DEPLOYMENT_NOT_FOUND",
+    );
     expect(await verify({ panels: ZeroAddress })).to.equal("DEPLOYMENT_NOT_FOUND");
     expect(await verify({ panels: deployment.vault })).to.equal("DEPLOYMENT_MISMATCH");
     expect(await verify({ parameters: { ...deployment.parameters, bondFixed: 1n } })).to.equal("DEPLOYMENT_MISMATCH");
@@ -113,7 +126,13 @@ describe("deployment", function () {
   it("reads no file that contradicts itself", async () => {
     const { deployment } = await deployFromArtifacts();
     const text = formatDeployment(deployment);
-    for (const flawed of ["", "[]", "{}", text.replace('"chainId": 31337', '"chainId": "31337"'), text.replace('"wasm"', '"Wasm"')]) {
+    for (const flawed of [
+      "",
+      "[]",
+      "{}",
+      text.replace('"chainId": 31337', '"chainId": "31337"'),
+      text.replace('"wasm"', '"Wasm"'),
+    ]) {
       expect(await codeOf(() => loadDeployment(flawed)), flawed.slice(0, 40)).to.equal("DEPLOYMENT_INVALID");
     }
     const [first] = deployment.classes;
@@ -141,12 +160,15 @@ describe("deployment", function () {
     await verifyDeployment(rpc, deployment);
     const created = await registry.queryFilter(registry.filters.ClassCreated!());
     expect(created).to.have.length(1);
-    const { classId, terms } = (created[0] as unknown as { args: { classId: string; terms: Record<string, unknown> } }).args;
+    const { classId, terms } = (created[0] as unknown as { args: { classId: string; terms: Record<string, unknown> } })
+      .args;
     expect(terms.market).to.equal(deployment.market);
     expect(terms.slotStake).to.equal(parameters.slotStake);
     expect((await reads.classState(rpc, deployment.registry, deployment.market, classId)).runtime).to.equal("wasm");
 
-    const { Surety: values } = JSON.parse(await readText("parameters/local.json")) as { Surety: Record<string, string | number> };
+    const { Surety: values } = JSON.parse(await readText("parameters/local.json")) as {
+      Surety: Record<string, string | number>;
+    };
     const { tokenSupply: _supply, ...others } = values;
     const bigints = Object.entries({ ...others, token: deployment.token.address }).map(([name, value]) => [
       name,

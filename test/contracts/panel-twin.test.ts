@@ -4,7 +4,16 @@ import { getAddress } from "ethers";
 import * as calls from "#sdk/calls.ts";
 import { decodeEvent, type SuretyEvent } from "#sdk/events.ts";
 import { canDrawAgain, drawnFor, MarketState, panelStatus, settlementOf } from "#sdk/market-state.ts";
-import { deployMarket, ethers, networkHelpers, pass, postBatch, PARAMETERS, termsOf, type Deployment } from "./market-fixture.ts";
+import {
+  deployMarket,
+  ethers,
+  networkHelpers,
+  pass,
+  postBatch,
+  PARAMETERS,
+  termsOf,
+  type Deployment,
+} from "./market-fixture.ts";
 
 /** Everything market and registry ever said, as the SDK reads it. */
 async function readEvents(d: Deployment): Promise<SuretyEvent[]> {

@@ -7,8 +7,27 @@ import { canDraw, draw, drawPanel, FOREVER, type Slot } from "#sdk/draw.ts";
 import { minimumSlash } from "#sdk/job-spec.ts";
 import { elementAt, placeOf } from "#sdk/permutation.ts";
 import { quote } from "#sdk/pricing.ts";
-import { drawKey, entropy, isSampled, maxSampled, offset, sampledCount, sampledTask, sampledTasks, taskKey } from "#sdk/sampling.ts";
-import { batchIdOf, classIdOf, encodeTerms, jobIdOf, type Batch, type HostClass, type Parameters, type Terms } from "#sdk/terms.ts";
+import {
+  drawKey,
+  entropy,
+  isSampled,
+  maxSampled,
+  offset,
+  sampledCount,
+  sampledTask,
+  sampledTasks,
+  taskKey,
+} from "#sdk/sampling.ts";
+import {
+  batchIdOf,
+  classIdOf,
+  encodeTerms,
+  jobIdOf,
+  type Batch,
+  type HostClass,
+  type Parameters,
+  type Terms,
+} from "#sdk/terms.ts";
 
 /** Random vectors that are the same in every run. */
 function stream(name: string) {
@@ -166,7 +185,11 @@ describe("the SDK's twins of the contracts", function () {
       const random = stream("proofs");
       for (const count of [1, 2, 3, 7, 20]) {
         const context = { chainId, market: random.address(), batchId: random.bytes32(), member: random.address() };
-        const openings = Array.from({ length: count }, (_, i) => ({ task: i * 3, digest: random.bytes32(), salt: random.bytes32() }));
+        const openings = Array.from({ length: count }, (_, i) => ({
+          task: i * 3,
+          digest: random.bytes32(),
+          salt: random.bytes32(),
+        }));
         const { root, proof } = commit(openings, context);
         for (const opening of openings) {
           const path = proof(opening.task);
@@ -284,7 +307,14 @@ describe("the SDK's twins of the contracts", function () {
       const { ethers, networkHelpers, deployer, token, vault, registry, market } = await deployMarket();
       const random = stream("draw");
       const [marketAddress, registryAddress] = [await market.getAddress(), await registry.getAddress()];
-      const host = { market: marketAddress, runtime: 1, fullSlash: true, slotStake: 10n, priceFloor: 1n, resources: ZeroHash };
+      const host = {
+        market: marketAddress,
+        runtime: 1,
+        fullSlash: true,
+        slotStake: 10n,
+        priceFloor: 1n,
+        resources: ZeroHash,
+      };
       const classId = await registry.createClass.staticCall(host);
       await registry.createClass(host);
       await token.approve(vault, 2n ** 200n);
