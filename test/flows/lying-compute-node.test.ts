@@ -16,16 +16,16 @@ describe("lying compute node", () => {
     const [liar, honest] = world.nodes;
     const requester = await world.newRequester("requester");
     const books = await Books.open(world);
-    await liar.act("lying");
+    await Promise.all([liar.act("waiting"), honest.act("waiting")]);
     await requester.start();
     const ticket = await requester.submit({ tasks: 4, price: PRICE_OF_TWO, maxShare: "50%" });
     const record = await requester.posted();
+    await world.until("both halves claimed", () => record.assignments.length === 2);
+    await Promise.all([liar.act("lying"), honest.act("honest")]);
     const { windows } = record.terms;
     const own = () => record.assignments.filter(({ node }) => node === liar.address);
-    await world.until(
-      "the accusation",
-      () => own().length > 0 && own().every(({ exceptions }) => exceptions.length > 0),
-    );
+    expect(own()).to.have.lengthOf(1);
+    await world.until("the accusation", () => own().every(({ exceptions }) => exceptions.length > 0));
 
     // Everybody could go on; nobody may.
     await world.mine(10);

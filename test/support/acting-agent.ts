@@ -60,7 +60,8 @@ export class ActingAgent {
     await this.#live(dyingAgent, [role, this.config, file], true);
     return async () => {
       const text = await readFile(file, "utf8").catch(() => "");
-      return text.split("\n").filter(Boolean).map(withoutIds);
+      // The first line is no step.
+      return text.split("\n").slice(1).filter(Boolean).map(withoutIds);
     };
   }
 
@@ -70,7 +71,12 @@ export class ActingAgent {
     this.#life = undefined;
     if (!life) return;
     const child = await life;
-    process.kill(child.pid, "SIGKILL");
+    try {
+      process.kill(child.pid, "SIGKILL");
+    } catch (error) {
+      // It was faster.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
     await child.ended;
   }
 
@@ -83,6 +89,12 @@ export class ActingAgent {
     await child.stop(GRACE);
     const how = await child.ended;
     if (how !== 0) throw new Error(`${this.name} was asked to end and ended with ${how}`);
+  }
+
+  /** The end of its log. */
+  async lastWords(): Promise<string> {
+    const text = await readFile(join(this.home, "agent.log"), "utf8").catch(() => "");
+    return `${this.name}:\n${text.trim().split("\n").slice(-3).join("\n")}`;
   }
 
   /** How a compute node treats the tasks it begins from now on. */
@@ -101,8 +113,7 @@ export class ActingAgent {
       if (this.#life !== life) return;
       if (mayDie && how === "SIGKILL") return this.#live(script, args, mayDie);
       this.#life = undefined;
-      const text = await readFile(log, "utf8").catch(() => "");
-      this.#failure = `${this.name} ended (${how}):\n${text.trim().split("\n").slice(-3).join("\n")}`;
+      this.#failure = `it ended (${how}). ${await this.lastWords()}`;
     });
   }
 }

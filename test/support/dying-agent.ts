@@ -2,14 +2,16 @@
 // its journal, renamed files of its home, and transactions that the node took. Which steps it died at is in a file, so
 // that the next life gets one step further. The agent is the product's, as the command line starts it; what is wrapped
 // are the places where it writes.
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { relative } from "node:path";
+import { decodeEvent } from "#sdk/events.ts";
 import { HttpRpc } from "../../agents/chain/rpc.ts";
 import { runCommand } from "../../agents/cli/run-command.ts";
 import { runComputeAgent } from "../../agents/compute/agent.ts";
 import { readComputeConfig, readRequesterConfig } from "../../agents/config.ts";
+import { EventTable } from "../../agents/journal/event-table.ts";
 import { IntentTable, type Intent } from "../../agents/journal/intent-table.ts";
 import { Journal } from "../../agents/journal/journal.ts";
 import { createLogger } from "../../agents/logger.ts";
@@ -20,7 +22,11 @@ import { actingExecutor } from "./acting-executor.ts";
 const [role, configFile, stepsFile] = process.argv.slice(2) as ["compute" | "requester", string, string];
 const config = role === "compute" ? await readComputeConfig(configFile) : await readRequesterConfig(configFile);
 
-const met = new Set(existsSync(stepsFile) ? readFileSync(stepsFile, "utf8").split("\n") : []);
+const http = new HttpRpc({ urls: config.rpc });
+// What was on chain before its first life is no step of it.
+if (!existsSync(stepsFile)) writeFileSync(stepsFile, `${await http.request("eth_blockNumber", [])}\n`);
+const [firstBlock, ...steps] = readFileSync(stepsFile, "utf8").split("\n");
+const met = new Set(steps);
 
 function reach(step: string): void {
   if (met.has(step)) return;
@@ -39,6 +45,16 @@ function jobStep({ attempts, done, finished }: Job): string {
   const posted = attempts.filter((attempt) => attempt.posted).length;
   return `note job planned ${attempts.length} posted ${posted} done ${done.length}${finished ? " finished" : ""}`;
 }
+
+const append = EventTable.prototype.append;
+EventTable.prototype.append = function (block, events, finalNumber) {
+  append.call(this, block, events, finalNumber);
+  if (block.number <= Number(firstBlock)) return;
+  for (const event of events) {
+    const name = decodeEvent(event)?.name;
+    if (name) reach(`event ${name}`);
+  }
+};
 
 const keys = new Map<string, string>();
 

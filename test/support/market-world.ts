@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { classNamed } from "#sdk/deployment.ts";
+import type { Slot } from "#sdk/draw.ts";
 import { drawnFor, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
+import { nodeState } from "#sdk/reads.ts";
 import { Witness } from "../../agents/demo/witness.ts";
 import { readStatus, type JobStatus } from "../../agents/requester/spool.ts";
 import { ActingAgent } from "./acting-agent.ts";
@@ -195,10 +197,19 @@ export class MarketWorld {
     return node;
   }
 
-  /** Nodes that can be drawn now. */
+  /** Who can be drawn now, by place in the pool. */
   drawable(): string[] {
+    return this.#places().flatMap(({ node, activeFrom }) => (activeFrom <= this.#now ? [node] : []));
+  }
+
+  /** How many places in the pool a node has, to be drawn now or soon. */
+  placesOf(node: ActingAgent): number {
+    return this.#places().filter((place) => place.node === node.address).length;
+  }
+
+  #places(): Slot[] {
     const pool = this.state.classes.get(classNamed(this.market.deployment, "wasm"));
-    return (pool?.slots ?? []).flatMap((slot) => (slot && slot.activeFrom <= this.#now ? [slot.node] : []));
+    return (pool?.slots ?? []).filter((slot) => slot !== undefined);
   }
 
   /** Who was drawn for each round of an assignment, by round and seat, as far as it is decided. */
@@ -250,22 +261,34 @@ export class MarketWorld {
       if (found) return found;
       const failure = [...this.nodes, ...this.#requesters].find((agent) => agent.failure !== undefined)?.failure;
       if (failure !== undefined) throw new Error(`waiting for ${what}: ${failure}`);
-      if (Date.now() > deadline) throw new Error(`${what} did not come; see the logs in ${this.market.folder}`);
+      if (Date.now() > deadline) throw new Error(`${what} did not come. ${await this.#lastWords()}`);
     }
   }
 
-  /** Ends what a flow left running, and makes every node honest and running again. */
+  /** Ends what a flow left running, and waits until every node is honest and runs, its stake whole again. */
   async reset(): Promise<void> {
     for (const requester of this.#requesters.splice(0)) await requester.kill();
     for (const node of this.nodes) {
       await node.act("honest");
       await node.start();
     }
+    const { registry, market } = this.market.deployment;
+    await this.until("every node's stake", async () => {
+      const states = await Promise.all(
+        this.nodes.map(({ address }) => nodeState(this.market.rpc, registry, market, address)),
+      );
+      return states.every(({ stake }) => stake === BigInt(STAKE) * TOKEN);
+    });
   }
 
   async stop(): Promise<void> {
     await Promise.all([...this.nodes, ...this.#requesters].map((agent) => agent.kill()));
     await this.market.stop();
+  }
+
+  async #lastWords(): Promise<string> {
+    const words = await Promise.all([...this.nodes, ...this.#requesters].map((agent) => agent.lastWords()));
+    return words.join("\n");
   }
 
   async #newAgent(name: string, tokens: bigint, settings: object) {
