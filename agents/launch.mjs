@@ -101,7 +101,8 @@ function installDependencies() {
     // Under the fitting Node: an older one leaves out packages that need a newer, without a word.
     step(
       "npm",
-      ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+      // A connection that stands still is given up after two minutes, not five, and tried again.
+      ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-timeout=120000", "--fetch-retries=5"],
       "DEPENDENCIES_FAILED",
       "See that npm reaches its registry, and try again.",
     );
