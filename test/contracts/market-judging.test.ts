@@ -445,6 +445,10 @@ describe("Market: redraw", () => {
     const first = await life.drawn(0, 1);
     await pass(await life.checkDeadline());
     await life.redraw();
+    const before = await networkHelpers.takeSnapshot();
+    await networkHelpers.mine(300);
+    expect(await life.drawn(0, 1)).to.deep.equal(first);
+    await before.restore();
     await life.mineRound();
     const second = await life.drawn(0, 2);
     await life.answer(0, 2, 0);
