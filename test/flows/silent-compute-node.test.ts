@@ -31,6 +31,13 @@ describe("silent compute node", () => {
     );
     await world.pass(record.terms.windows.submit + 1);
 
+    await world.until("a second claim of the silent node's half", () =>
+      record.assignments.every(({ node }) => node === diligent.address),
+    );
+    // Alive again, since it may be drawn to check the other's work.
+    await silent.act("honest");
+    await silent.start();
+
     const status = await requester.finished(ticket);
     expect(status.state).to.equal("settled");
     await expectOutputs(requester, ticket, 4);
