@@ -158,10 +158,9 @@ function afterReveal(state: MarketState, record: BatchRecord, facts: RequesterFa
       continue;
     }
     const full = panel.answered >= terms.quorum - 1;
-    if (terms.adaptive && !panel.escalated) {
-      if (panel.round < MAX_ROUNDS) duties.push({ kind: "escalate", batchId, assignment: assignment.index });
-      else accepted.push(assignment);
-      undecided += panel.round < MAX_ROUNDS ? 1 : 0;
+    if (terms.adaptive && !panel.escalated && panel.round < MAX_ROUNDS) {
+      duties.push({ kind: "escalate", batchId, assignment: assignment.index });
+      undecided += 1;
     } else if (comparison.kind === "differ") {
       exceptions.push(...comparison.odd.map((odd) => exceptionOf(assignment.index, odd.member, odd.witness)));
     } else if (full || !mayDraw) {

@@ -222,6 +222,8 @@ library Judging {
     ) private view {
         uint256 full = terms.quorum - 1;
         if (panel.answered >= full) return;
+        // One verifier that answered only in the last round: there is none left to escalate to.
+        if (panel.needed != full && panel.state.rounds == MAX_ROUNDS) return;
         require(
             panel.needed == full && panel.answered >= panel.quorum
                 && isExhausted(book, terms, batch, context, assignment, panel, primary),

@@ -420,7 +420,7 @@ describe("requesterDuties", () => {
       expect(requesterDutiesOf(settleDown(history))).to.deep.equal([SETTLE]);
     });
 
-    it("pays where it differs and no round is left to escalate to", () => {
+    it("finds no majority where it differs and no round is left to escalate to", () => {
       const history = revealed({ nodes: 80, terms: ADAPTIVE });
       for (let round = 1; round <= MAX_ROUNDS; ++round) {
         history.wait(PARAMETERS.drawDelay + WINDOWS.check + 1);
@@ -428,7 +428,10 @@ describe("requesterDuties", () => {
       }
       history.wait(14).answerFrom(0, MAX_ROUNDS, 0);
       const says = saying({ [primary]: "wrong" });
-      expect(requesterDutiesOf(settleDown(history), says)).to.deep.equal([SETTLE]);
+      const duties = requesterDutiesOf(settleDown(history), says);
+      expect(exceptions(duties)).to.deep.equal([[0, "no-majority", 0, 0]]);
+      performAsRequester(history, duties[0]!);
+      expect(history.record.assignments[0]?.exceptions.map(({ verdict }) => verdict)).to.deep.equal(["no-majority"]);
     });
   });
 

@@ -602,6 +602,23 @@ describe("Market: judge", () => {
       .withArgs(0n, 1n, 2n);
   });
 
+  it("takes a missing majority where the only verifier answered in the last round, and not before", async () => {
+    const { d, life } = await loadAdaptive();
+    await pass(await life.checkDeadline());
+    for (let round = 1; round <= 4; round += 1) {
+      await life.redraw();
+      if (round < 4) await loseRound(life);
+    }
+    await life.mineRound();
+    await expect(life.judge([await life.exception(Verdict.NoMajority)])).to.be.revertedWithCustomError(
+      d.market,
+      "PanelOpen",
+    );
+    await life.answer(0, 4, 0);
+    await life.judge([await life.exception(Verdict.NoMajority)]);
+    expect((await life.panel()).verdict).to.equal(Verdict.NoMajority);
+  });
+
   it("names the accused, the witness and begins the challenge window", async () => {
     const { d, life } = await loadFixed();
     await life.answer(0, 0, 0);

@@ -477,6 +477,7 @@ export class MarketHistory {
       const full = this.terms.quorum - 1;
       check(
         panel.answered >= full ||
+          (panel.needed !== full && assignment.rounds.length === MAX_ROUNDS) ||
           (panel.needed === full && panel.answered >= panel.quorum && this.#isExhausted(index, panel)),
         "PanelOpen",
       );
