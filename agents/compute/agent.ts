@@ -1,11 +1,11 @@
 import { keccak256 } from "ethers";
 import { parseAmount } from "#sdk/amount.ts";
 import * as calls from "#sdk/calls.ts";
+import { systemClock } from "#sdk/clock.ts";
 import { SuretyError } from "#sdk/errors.ts";
 import type { Head } from "#sdk/follower.ts";
 import { settlementOf, submissionOf, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
 import { nodeState } from "#sdk/reads.ts";
-import { abortableDelay } from "../delay.ts";
 import type { Call } from "../chain/sender.ts";
 import type { ComputeConfig } from "../config.ts";
 import type { Executor } from "../executor/executor.ts";
@@ -155,7 +155,9 @@ class ComputeAgent {
         this.#logger.warn({ ...ids, error }, "work failed");
         const hopeless = error instanceof SuretyError && error.code === "TASK_TIMED_OUT";
         if (hopeless) return;
-        await abortableDelay(Math.min(60, RETRY_SECONDS * 2 ** attempt) * 1000, this.#signal);
+        const wait = Math.min(60, RETRY_SECONDS * 2 ** attempt) * 1000;
+        // An abort ends the wait; what follows looks at the signal.
+        await systemClock.sleep(wait, { signal: this.#signal }).catch(() => undefined);
       }
     }
   }

@@ -5,6 +5,7 @@ import { formatAmount } from "#sdk/amount.ts";
 import { BATCH_MANIFEST_FILE, buildBatchManifest, taskIndex } from "#sdk/batch-manifest.ts";
 import * as calls from "#sdk/calls.ts";
 import type { ContractCall } from "#sdk/calls.ts";
+import { systemClock } from "#sdk/clock.ts";
 import { seedCommitment } from "#sdk/commitment.ts";
 import { computeContentId, contentIdToBytes32, type Directory } from "#sdk/content.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
@@ -17,7 +18,6 @@ import type { TaskResult } from "#sdk/result-manifest.ts";
 import { batchSeed, encryptionKeyPair, plantedChoice, type EncryptionKeyPair } from "#sdk/seed.ts";
 import { Programs, taskLimits } from "../compute/programs.ts";
 import type { RequesterConfig } from "../config.ts";
-import { abortableDelay } from "../delay.ts";
 import type { Executor } from "../executor/executor.ts";
 import { outputDirectory, parseOutputDirectory } from "../executor/outcome.ts";
 import { WasmExecutor } from "../executor/wasm-executor.ts";
@@ -370,7 +370,9 @@ class RequesterAgent {
       } catch (error) {
         this.#signal.throwIfAborted();
         if (!(error instanceof SuretyError) || error.kind === "fatal" || attempt === FETCH_ATTEMPTS) throw error;
-        await abortableDelay(FETCH_WAIT_MS * 2 ** (attempt - 1), this.#signal);
+        const wait = FETCH_WAIT_MS * 2 ** (attempt - 1);
+        // An abort ends the wait; what follows looks at the signal.
+        await systemClock.sleep(wait, { signal: this.#signal }).catch(() => undefined);
       }
     }
   }

@@ -18,6 +18,7 @@ import { directoryId } from "./batch-manifest.ts";
 import { decodeJson, encodeJson } from "./canonical-json.ts";
 import { parseContentId } from "./content.ts";
 import { ExitStatus, SuretyError } from "./errors.ts";
+import { HONEST_SHARE, MAX_LISTED, MAX_QUORUM } from "./pricing.ts";
 
 /** Name of the file in the directory that a job's terms name as `spec`. */
 export const JOB_SPEC_FILE = "job.json";
@@ -34,15 +35,11 @@ const MAX_DEPTH = 32;
 const MAX_ARGS = 256;
 const MAX_ARG_LENGTH = 4096;
 const MAX_PATH_LENGTH = 1024;
-const MAX_LISTED_NODES = 64;
-const MAX_QUORUM = 15;
 const UINT24_MAX = 2 ** 24 - 1;
 const UINT32_MAX = 2 ** 32 - 1;
 
 /** The contracts' `SLASH_FACTOR`: times the gain of one cheat that the expected slash must reach. */
 const SLASH_FACTOR = 2n;
-/** The contracts' `HONEST_SHARE`: parts per million of a slash that go to the members that were right. */
-const HONEST_SHARE = 100_000n;
 const PPM = BigInt(PARTS_PER_MILLION);
 
 /** What runs a task. Others follow. */
@@ -500,8 +497,8 @@ export function jobFileSchema(decimals: number) {
       maxShare: share("Most of a batch that one claim may take.", 1, PARTS_PER_MILLION, ["20%"]).prefault("20%"),
       nodes: group(
         {
-          allow: list(address, MAX_LISTED_NODES, "Mode trusted: who may claim.", `["0x…"]`).default([]),
-          exclude: list(address, MAX_LISTED_NODES, "Who neither claims nor verifies.", `["0x…"]`).default([]),
+          allow: list(address, MAX_LISTED, "Mode trusted: who may claim.", `["0x…"]`).default([]),
+          exclude: list(address, MAX_LISTED, "Who neither claims nor verifies.", `["0x…"]`).default([]),
         },
         "Which nodes.",
       ).prefault({}),
@@ -600,7 +597,10 @@ export function minimumSlash(factors: SlashFactors): bigint {
     );
   }
   const deterrent = ceilDivide(SLASH_FACTOR * price * PPM * PPM, chance);
-  const juryCost = ceilDivide(((2n * BigInt(quorum) + 1n) * verifierPrice + challengeBond) * PPM, PPM - HONEST_SHARE);
+  const juryCost = ceilDivide(
+    ((2n * BigInt(quorum) + 1n) * verifierPrice + challengeBond) * PPM,
+    PPM - BigInt(HONEST_SHARE),
+  );
   return deterrent > juryCost ? deterrent : juryCost;
 }
 
