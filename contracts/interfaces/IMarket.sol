@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ClassId, IRegistry} from "./IRegistry.sol";
 import {IVault} from "./IVault.sol";
+import {Opening} from "../libraries/Commitment.sol";
 
 /// @notice keccak256(abi.encode(chainId, market, Terms)): a job is its terms.
 type JobId is bytes32;
@@ -28,7 +29,8 @@ enum Mode {
 /// @param reveal From the seal: the seed must be shown.
 /// @param check From the reveal, and from each later round: verifiers must answer.
 /// @param judge After that: exceptions must be listed.
-/// @param challenge From an exception: whom it concerns can challenge it before anybody is slashed.
+/// @param challenge From an exception: whom it concerns can challenge it before anybody is slashed. Also each step of a
+/// dispute that takes no computing: answering, opening, appealing.
 struct Windows {
     uint32 claim;
     uint32 submit;
@@ -142,7 +144,7 @@ enum Verdict {
 /// @notice An accusation. It stands if nobody challenges it in time. One for each member that differs.
 /// @param assignment Index in the batch.
 /// @param verdict What is wrong.
-/// @param witness The sampled task that shows it.
+/// @param witness The sampled task that shows it: the same in all exceptions of an assignment.
 /// @param round Of the seat that differs; 0 otherwise.
 /// @param seat That differs; 0 otherwise.
 /// @param submission What the primary submitted.
@@ -155,7 +157,8 @@ struct Exception {
     Submission submission;
 }
 
-/// @notice One assignment to settle.
+/// @notice The whole panel of an assignment: what settles it, and what every step of a dispute is about. Member 0 is the
+/// primary, member i+1 gave the i-th answer.
 /// @param assignment Index in the batch.
 /// @param submission What the primary submitted.
 /// @param answers What the verifiers answered, by round and seat, silent seats left out.
@@ -172,7 +175,8 @@ struct Settlement {
 /// - SeatSlashed: one or more verifiers differed: slashed, unpaid; the others are paid.
 /// - NoMajority: returned to the requester, nobody slashed.
 /// - Exhausted: not enough verifiers answered and no more can be drawn: the primary's pay is returned.
-/// - Forced: as Paid, because the requester was silent.
+/// - Forced: as Paid, because the requester was silent or accused falsely.
+/// - Forfeited: the primary did not answer or open when called, or delivered nothing: unpaid, not slashed.
 enum Outcome {
     None,
     Paid,
@@ -180,8 +184,92 @@ enum Outcome {
     SeatSlashed,
     NoMajority,
     Exhausted,
-    Forced
+    Forced,
+    Forfeited
 }
+
+/// @notice What a dispute is about.
+/// - None: there is none.
+/// - Exception: the requester's exception, challenged by a member.
+/// - Silence: the requester did not judge; the members are compared on one sampled task.
+/// - Work: the requester contests the primary's result of any task, sampled or not.
+/// - Delivery: the requester contests that a member's content can be fetched and read.
+enum Matter {
+    None,
+    Exception,
+    Silence,
+    Work,
+    Delivery
+}
+
+/// @notice Which step of a dispute is due.
+/// - None: there is no dispute.
+/// - Answering: the accused of a contest says that it stands by what it did.
+/// - Opening: members open their commitments to the task.
+/// - Ruled: whoever disagrees may appeal; then it can be concluded.
+/// - Casting: jurors run the task and cast sealed ballots.
+/// - Showing: jurors open their ballots; in matter Work members open too.
+enum Stage {
+    None,
+    Answering,
+    Opening,
+    Ruled,
+    Casting,
+    Showing
+}
+
+/// @notice What is stored of a dispute, in one slot. An assignment has one at most.
+/// @param matter What it is about.
+/// @param stage Which step is due.
+/// @param tier Juries called so far: 0 … 2.
+/// @param member The accused of a Delivery contest; 0, the primary, otherwise.
+/// @param task That everything is about; index in the batch. 0 for Delivery.
+/// @param deadline End of the step, seconds.
+/// @param opened Members that opened: bit i for member i.
+/// @param pot Whether the fixed part of the requester's bond pays the members that opened.
+struct Dispute {
+    Matter matter;
+    Stage stage;
+    uint8 tier;
+    uint8 member;
+    uint24 task;
+    uint32 deadline;
+    uint64 opened;
+    bool pot;
+}
+
+/// @notice What is stored of one jury.
+/// @param appellant Who called for it, and pays it if that changes nothing.
+/// @param bond What the appellant put up for it, base units; 0 if its lock in the assignment stands for it.
+/// @param seats Found when it was drawn; before that, how many were called.
+/// @param entropyBlock Whose hash decides the draw.
+/// @param call 0 the first draw, 1 that of the seats that stayed empty.
+/// @param convened Whether this call was drawn.
+struct Jury {
+    address appellant;
+    uint96 bond;
+    uint8 seats;
+    uint32 entropyBlock;
+    uint8 call;
+    bool convened;
+}
+
+/// @notice Who sits in a seat of a jury.
+/// @param node The juror.
+/// @param cast Whether it has cast its ballot.
+/// @param shown Whether it has opened it.
+struct Juror {
+    address node;
+    bool cast;
+    bool shown;
+}
+
+/// @dev Delivery ballots: what was owed arrived.
+bytes32 constant DELIVERED = bytes32(uint256(1));
+/// @dev Delivery ballots: it did not.
+bytes32 constant UNDELIVERED = bytes32(uint256(2));
+/// @dev Juries that a dispute can have; the second is twice the first and final.
+uint8 constant MAX_TIER = 2;
 
 /// @notice What is stored of a batch, in one slot. Status is derived from it and the clock.
 /// @param postedAt Seconds.
@@ -334,6 +422,58 @@ interface IMarketEvents {
     event Judged(BatchId indexed id);
     /// @notice The requester was silent: the fixed part of its bond is burned.
     event BondBurned(BatchId indexed id, uint96 amount);
+    /// @notice A dispute began. `by` is the challenger, whoever called the panel, or the requester.
+    event Disputed(
+        BatchId indexed id,
+        uint16 indexed assignment,
+        Matter matter,
+        address by,
+        uint24 task,
+        uint8 member,
+        uint32 deadline
+    );
+    /// @notice The accused of a contest stands by its work. For a Delivery `evidence` is the envelope's plaintext and the
+    /// ephemeral seed it was sealed with.
+    event ContestAnswered(BatchId indexed id, uint16 indexed assignment, address node, bytes evidence);
+    /// @notice Member `member` committed to `digest` for the dispute's task.
+    event Opened(BatchId indexed id, uint16 indexed assignment, uint8 member, bytes32 digest);
+    /// @notice `digest` is right until appealed; 0 if there was no majority. `deadline` 0: it is final.
+    event Ruled(BatchId indexed id, uint16 indexed assignment, uint8 tier, bytes32 digest, uint32 deadline);
+    /// @notice A jury is called; the hash of block `entropyBlock` decides its draw. `call` 1: for seats that stayed empty.
+    event JuryCalled(
+        BatchId indexed id,
+        uint16 indexed assignment,
+        uint8 tier,
+        uint8 call,
+        address appellant,
+        uint8 seats,
+        uint32 entropyBlock,
+        uint32 deadline
+    );
+    /// @notice `node` sits in `seat` of a jury.
+    event JurorSeated(BatchId indexed id, uint16 indexed assignment, address indexed node, uint8 tier, uint8 seat);
+    /// @notice A juror committed to its result.
+    event BallotCast(BatchId indexed id, uint16 indexed assignment, address indexed node, uint8 tier, uint8 seat);
+    /// @notice Ballots can be opened until `deadline`.
+    event BallotsClosed(BatchId indexed id, uint16 indexed assignment, uint8 tier, uint32 deadline);
+    /// @notice A juror's result is `digest`, which follows from `value`.
+    event BallotOpened(
+        BatchId indexed id,
+        uint16 indexed assignment,
+        address indexed node,
+        uint8 tier,
+        uint8 seat,
+        bytes32 value,
+        bytes32 digest
+    );
+    /// @notice Somebody knew a juror's ballot while it was secret: it counts no more, and `reward` of its stake is gone.
+    event BallotExposed(
+        BatchId indexed id, uint16 indexed assignment, address indexed node, uint8 tier, uint8 seat, address by, uint96 reward
+    );
+    /// @notice A member did not open, or a juror did not cast or open, in time.
+    event Missed(BatchId indexed id, uint16 indexed assignment, address indexed node, uint96 fined);
+    /// @notice The requester accused falsely: `amount` of its bond is gone.
+    event FalselyAccused(BatchId indexed id, uint16 indexed assignment, uint96 amount);
     /// @notice An assignment ended. `paid` went to its members, `penalty` was taken from those in `accused`, whose bits
     /// are those of {PanelState}.
     event Settled(
@@ -416,8 +556,30 @@ interface IMarketEvents {
     error AlreadyJudged(BatchId id);
     /// @notice An exception names a verdict that is not one.
     error InvalidVerdict(uint16 assignment);
-    /// @notice The panels contract was deployed with other parameters.
-    error ForeignPanels(address panels);
+    /// @notice The exception names another task than the first one of this assignment, `witness`.
+    error WitnessDiffers(uint16 assignment, uint24 witness);
+    /// @notice The assignment was disputed already.
+    error AlreadyDisputed(uint16 assignment);
+    /// @notice There is no exception or dispute of this assignment.
+    error NotDisputed(uint16 assignment);
+    /// @notice The dispute is at `actual`; this belongs to `expected`.
+    error WrongStage(uint16 assignment, Stage actual, Stage expected);
+    /// @notice No such matter can be contested.
+    error InvalidMatter(Matter matter);
+    /// @notice The panel has no member of this number.
+    error NoSuchMember(uint16 assignment, uint8 member);
+    /// @notice The member has opened.
+    error AlreadyOpened(uint16 assignment, uint8 member);
+    /// @notice The opening is not of task `task`, or not under what the member committed to.
+    error WrongOpening(uint16 assignment, uint8 member, uint24 task);
+    /// @notice Nobody can appeal further.
+    error Final(uint16 assignment);
+    /// @notice The jury's seats are drawn already.
+    error AlreadyConvened(uint16 assignment);
+    /// @notice The ballot is empty, cast already, or not what was cast.
+    error WrongBallot(uint16 assignment, uint8 seat);
+    /// @notice A second half of this market was deployed for another vault or registry, or with other parameters.
+    error ForeignHalf(address half);
     /// @notice The answers passed are not those given.
     error WrongAnswers(uint16 assignment);
 }
@@ -544,6 +706,112 @@ interface IPanels is IMarketBase {
     function judge(Terms calldata terms, Batch calldata batch, Exception[] calldata exceptions, bool last) external;
 }
 
+/// @title Disputes: whoever disagrees with an exception, a silence or a result; see docs/protocol.md
+/// @notice A dispute is about one task of one assignment, and its ruling is a digest: who committed to another one
+/// differs. An assignment has one dispute at most. Every call takes the whole panel and checks it against what is stored.
+/// Nobody is slashed before {conclude}, and that comes only when nobody can appeal any more.
+interface IDisputes is IMarketBase {
+    /// @notice What is stored of a dispute; zeros if there is none.
+    function disputeOf(BatchId id, uint16 assignment) external view returns (Dispute memory);
+
+    /// @notice The digest that members (tier 0) or a jury (1, 2) agreed on; 0 for no majority, or not yet.
+    function rulingOf(BatchId id, uint16 assignment, uint8 tier) external view returns (bytes32);
+
+    /// @notice The digest that a member opened; 0 before.
+    function openedBy(BatchId id, uint16 assignment, uint8 member) external view returns (bytes32);
+
+    /// @notice A jury and who sits on it, in seat order; empty before it is drawn.
+    function juryOf(BatchId id, uint16 assignment, uint8 tier) external view returns (Jury memory, Juror[] memory);
+
+    /// @notice What backs an exception against an assignment of `count` tasks at `price`: in all, and how much of it is
+    /// locked when the first is listed, beyond the batch's bond.
+    function reserve(Terms calldata terms, uint96 price, uint24 count)
+        external
+        view
+        returns (uint96 amount, uint96 beyondBond);
+
+    /// @notice A member calls on the panel to open the witness task. Until the exception's challenge window ends. Who is
+    /// accused needs no bond; anybody else on the panel puts up the challenge bond out of its stake.
+    function challenge(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+
+    /// @notice Calls on the panel to open where the requester did not judge. Anybody may, during one challenge window after
+    /// the judging is overdue; nobody is forced to be paid before that has passed.
+    function callPanel(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+
+    /// @notice The requester contests the primary's result of `task` (Work), or that `member` delivered (Delivery), before
+    /// the judging ends. Locks a jury and the challenge bond out of its available money.
+    function contest(
+        Terms calldata terms,
+        Batch calldata batch,
+        Settlement calldata panel,
+        Matter matter,
+        uint24 task,
+        uint8 member
+    ) external;
+
+    /// @notice The accused of a contest stands by its work, which calls the jury. Its silence costs it its pay.
+    /// @param evidence Delivery: plaintext of the envelope and the seed of its ephemeral key. Empty for Work.
+    function answerContest(
+        Terms calldata terms,
+        Batch calldata batch,
+        Settlement calldata panel,
+        bytes calldata evidence
+    ) external;
+
+    /// @notice Shows what a member committed to for the dispute's task. Anybody who knows it may.
+    function open(
+        Terms calldata terms,
+        Batch calldata batch,
+        Settlement calldata panel,
+        uint8 member,
+        Opening calldata opening,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Ends a step whose deadline has passed or in which everybody has done its part. Anybody may.
+    function rule(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+
+    /// @notice Calls for a jury: of 2q+1, and once more of twice as many. Anybody with stake may, and the requester; the
+    /// bond is what the jury costs. A member that would be slashed needs none for the first.
+    function appeal(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+
+    /// @notice Draws the jury once its entropy is known. Anybody may.
+    function convene(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+
+    /// @notice A juror commits to its result: {Commitment.ballot} of it.
+    function castBallot(
+        Terms calldata terms,
+        Batch calldata batch,
+        Settlement calldata panel,
+        uint8 seat,
+        bytes32 ballot
+    ) external;
+
+    /// @notice Opens a ballot. Anybody who knows it may.
+    /// @param value The task's output root; for a Delivery {DELIVERED} or {UNDELIVERED}.
+    function openBallot(
+        Terms calldata terms,
+        Batch calldata batch,
+        Settlement calldata panel,
+        uint8 seat,
+        bytes32 value,
+        bytes32 salt
+    ) external;
+
+    /// @notice Shows another's ballot while it should be secret, and takes {HONEST_SHARE} of its lock for that.
+    function exposeBallot(
+        Terms calldata terms,
+        Batch calldata batch,
+        Settlement calldata panel,
+        uint8 seat,
+        bytes32 value,
+        bytes32 salt
+    ) external;
+
+    /// @notice Settles an excepted or disputed assignment once nobody can challenge or appeal any more. Anybody may.
+    function conclude(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+}
+
 /// @title Market: batches of tasks, from posting to settlement, in the modes Trusted, Sampled and Replicated
 /// @notice A batch is posted with its escrow, claimed in slices, submitted as commitments, sealed, and only then does
 /// the requester's secret together with a later block's hash decide what is run again and by whom. The requester
@@ -551,4 +819,4 @@ interface IPanels is IMarketBase {
 /// @dev Terms, batch, submissions and answers come in calldata and are checked against stored hashes. No owner, no
 /// proxy. Trusts {IVault} and {IRegistry} of its deployment, and block hashes: who produces the entropy block and is
 /// also the requester can withhold that block to draw again.
-interface IMarket is IBatches, IPanels {}
+interface IMarket is IBatches, IPanels, IDisputes {}
