@@ -1,6 +1,6 @@
 import type { ParamType, Result } from "ethers";
 
-import { MODES, OUTCOMES, RUNTIMES, VERDICTS } from "./terms.ts";
+import { MATTERS, MODES, OUTCOMES, RUNTIMES, STAGES, VERDICTS } from "./terms.ts";
 
 /** Widest integer that becomes a number; all counts, indices and times of the contracts are within it. */
 const NUMBER_BITS = 48;
@@ -10,6 +10,8 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
   mode: MODES,
   verdict: VERDICTS,
   outcome: OUTCOMES,
+  matter: MATTERS,
+  stage: STAGES,
   runtime: RUNTIMES,
 };
 
@@ -17,11 +19,11 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
  * Values as ethers decodes them, as plain data: structs as objects, integers of up to 48 bits as numbers and wider
  * ones as bigints, enums as texts. What the types of this package describe.
  *
- * @param params What was decoded, e.g. `fragment.outputs`; every one has a name.
+ * @param params What was decoded, e.g. `fragment.outputs`; what has no name is called by its place: "0".
  * @throws RangeError if an enum has a value this version does not know
  */
 export function plainObject(params: readonly ParamType[], values: Result): Record<string, unknown> {
-  return Object.fromEntries(params.map((param, index) => [fieldName(param), plainValue(param, values[index])]));
+  return Object.fromEntries(params.map((param, index) => [fieldName(param, index), plainValue(param, values[index])]));
 }
 
 /** One value as {@link plainObject} gives it. */
@@ -39,6 +41,6 @@ export function plainValue(param: ParamType, value: unknown): unknown {
 }
 
 /** The generated types cannot name a parameter `class`, so the contracts say `classId` where structs say `class`. */
-function fieldName(param: ParamType): string {
-  return param.name === "classId" ? "class" : param.name;
+function fieldName(param: ParamType, place: number): string {
+  return param.name === "classId" ? "class" : param.name || String(place);
 }

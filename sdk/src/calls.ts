@@ -1,5 +1,6 @@
-import type { BytesLike } from "ethers";
+import type { BytesLike, Interface } from "ethers";
 
+import type { Opening } from "./commitment.ts";
 import { SuretyError } from "./errors.ts";
 import { marketInterface, registryInterface, tokenInterface, vaultInterface } from "./market-abi.ts";
 import {
@@ -8,9 +9,11 @@ import {
   encodeException,
   encodeSettlement,
   encodeTerms,
+  MATTERS,
   type Batch,
   type Exception,
   type HostClass,
+  type Matter,
   type SeatId,
   type Settlement,
   type Submission,
@@ -210,6 +213,94 @@ export function revealAndSettle(
   );
 }
 
+// --- Disputes ------------------------------------------------------------------------------------------------------
+
+/** What every step of a dispute takes. */
+export interface DisputeArguments extends BatchArguments {
+  /** The whole panel of the assignment: `settlementOf` it. */
+  panel: Settlement;
+}
+
+/** A juror's ballot, opened. */
+export interface OpenedBallot {
+  /** Of the jury. */
+  seat: number;
+  /** The task's output root, or `DELIVERED` or `UNDELIVERED`; 32 bytes, hexadecimal. */
+  value: string;
+  /** 32 bytes, hexadecimal. */
+  salt: string;
+}
+
+/** Calls on the panel to open the witness task, by a member, before the exception's challenge window ends. */
+export function challenge(market: string, request: DisputeArguments): ContractCall {
+  return disputeCall(market, "challenge", request);
+}
+
+/** Calls on the panel to open where the requester did not judge. */
+export function callPanel(market: string, request: DisputeArguments): ContractCall {
+  return disputeCall(market, "callPanel", request);
+}
+
+/**
+ * Contests the primary's result of `task` (`work`, `member` is 0), or that `member` delivered (`delivery`, `task` is 0).
+ */
+export function contest(
+  market: string,
+  request: DisputeArguments & { matter: Matter; task: number; member: number },
+): ContractCall {
+  const { matter, task, member } = request;
+  return disputeCall(market, "contest", request, MATTERS.indexOf(matter), task, member);
+}
+
+/** Stands by one's work against a contest. `evidence` is empty but for a delivery, see `deliveryEvidence`. */
+export function answerContest(market: string, request: DisputeArguments & { evidence: BytesLike }): ContractCall {
+  return disputeCall(market, "answerContest", request, request.evidence);
+}
+
+/** Shows what a member committed to for the dispute's task. */
+export function open(
+  market: string,
+  request: DisputeArguments & { member: number; opening: Opening; proof: readonly string[] },
+): ContractCall {
+  const { member, opening, proof } = request;
+  return disputeCall(market, "open", request, member, opening, proof);
+}
+
+/** Ends a step whose deadline has passed or in which everybody has done its part. */
+export function rule(market: string, request: DisputeArguments): ContractCall {
+  return disputeCall(market, "rule", request);
+}
+
+/** Calls for the next jury. */
+export function appeal(market: string, request: DisputeArguments): ContractCall {
+  return disputeCall(market, "appeal", request);
+}
+
+/** Draws the jury. */
+export function convene(market: string, request: DisputeArguments): ContractCall {
+  return disputeCall(market, "convene", request);
+}
+
+/** Commits to a juror's result: `ballotOf` it. */
+export function castBallot(market: string, request: DisputeArguments & { seat: number; ballot: string }): ContractCall {
+  return disputeCall(market, "castBallot", request, request.seat, request.ballot);
+}
+
+/** Opens a ballot. */
+export function openBallot(market: string, request: DisputeArguments & OpenedBallot): ContractCall {
+  return disputeCall(market, "openBallot", request, request.seat, request.value, request.salt);
+}
+
+/** Shows another's ballot while it should be secret. */
+export function exposeBallot(market: string, request: DisputeArguments & OpenedBallot): ContractCall {
+  return disputeCall(market, "exposeBallot", request, request.seat, request.value, request.salt);
+}
+
+/** Settles an excepted or disputed assignment once nobody can challenge or appeal any more. */
+export function conclude(market: string, request: DisputeArguments): ContractCall {
+  return disputeCall(market, "conclude", request);
+}
+
 // --- Registry ------------------------------------------------------------------------------------------------------
 
 /** Names a place in the pool of a class. */
@@ -303,6 +394,37 @@ export function approve(token: string, { spender, amount }: { spender: string; a
 export function transfer(token: string, { to, amount }: { to: string; amount: bigint }): ContractCall {
   return call(token, () => tokenInterface.encodeFunctionData("transfer", [to, amount]));
 }
+
+/** The steps of a dispute begin with the same three arguments. */
+function disputeCall(
+  market: string,
+  name: DisputeFunction,
+  { terms, batch, panel }: DisputeArguments,
+  ...rest: unknown[]
+): ContractCall {
+  return call(market, () =>
+    (marketInterface as Interface).encodeFunctionData(name, [
+      encodeTerms(terms),
+      encodeBatch(batch),
+      encodeSettlement(panel),
+      ...rest,
+    ]),
+  );
+}
+
+type DisputeFunction =
+  | "challenge"
+  | "callPanel"
+  | "contest"
+  | "answerContest"
+  | "open"
+  | "rule"
+  | "appeal"
+  | "convene"
+  | "castBallot"
+  | "openBallot"
+  | "exposeBallot"
+  | "conclude";
 
 /** Turns ethers' complaint about a value into one of ours. */
 function call(to: string, encode: () => string): ContractCall {

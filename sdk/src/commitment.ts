@@ -1,13 +1,14 @@
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { concatBytes } from "@noble/hashes/utils.js";
 import { SimpleMerkleTree } from "@openzeppelin/merkle-tree";
-import { getBytes, hexlify, isHexString, type BytesLike } from "ethers";
+import { getBytes, hexlify, isHexString, zeroPadValue, type BytesLike } from "ethers";
 
 import {
   addressWord,
   bytes32,
   secretBytes,
   uintWord,
+  type BallotContext,
   type BatchContext,
   type MemberContext,
   type SequenceContext,
@@ -155,6 +156,35 @@ export function seedCommitment(context: SequenceContext, seed: BytesLike): strin
     bytes32(context.jobId, "jobId"),
     uintWord(context.sequence, "sequence", 64),
     secretBytes(seed, "seed"),
+  );
+}
+
+/** What a juror of a `delivery` votes: what was owed arrived. */
+export const DELIVERED = zeroPadValue("0x01", 32);
+/** What a juror of a `delivery` votes: it did not. */
+export const UNDELIVERED = zeroPadValue("0x02", 32);
+
+/**
+ * What a juror casts: its result, sealed until the ballots are opened. It names the juror and what hides it, so that
+ * nobody else can cast it; what it seals is the output's root, which no opened digest shows. Twin of
+ * `Commitment.ballot`.
+ *
+ * @param value The task's output root, or {@link DELIVERED} or {@link UNDELIVERED}; 32 bytes.
+ * @param salt 32 bytes, secret until it is opened; see `ballotSalt`.
+ * @returns keccak256(abi.encode(chainId, market, batchId, assignment, task, tier, juror, value, salt)), hexadecimal.
+ * @throws `CONTEXT_INVALID`
+ */
+export function ballotOf(context: BallotContext, value: BytesLike, salt: BytesLike): string {
+  return keccak(
+    uintWord(context.chainId, "chainId"),
+    addressWord(context.market, "market"),
+    bytes32(context.batchId, "batchId"),
+    uintWord(context.assignment, "assignment"),
+    uintWord(context.task, "task"),
+    uintWord(context.tier, "tier"),
+    addressWord(context.juror, "juror"),
+    bytes32(value, "value"),
+    bytes32(salt, "salt"),
   );
 }
 

@@ -38,6 +38,18 @@ export interface SeatContext extends BatchContext {
  */
 export const PRIMARY = Object.freeze({ round: 255, seat: 0 });
 
+/** Which ballot of which jury. */
+export interface BallotContext extends BatchContext {
+  /** Index of the assignment in the batch. */
+  assignment: number;
+  /** That the dispute is about; index in the batch. */
+  task: number;
+  /** Which jury: 1 or 2. */
+  tier: number;
+  /** Address of the juror. */
+  juror: string;
+}
+
 /** Which batch-to-be of a job: known before the batch is posted and has an id. */
 export interface SequenceContext {
   /** EIP-155 chain id, above 0. */

@@ -1,7 +1,7 @@
 import { getAddress, ZeroAddress, type BytesLike } from "ethers";
 
 import { elementAt } from "./permutation.ts";
-import { drawKey } from "./sampling.ts";
+import { drawKey, juryKey, type JuryDrawId } from "./sampling.ts";
 
 /** Places that one draw looks at, as in the registry. */
 export const MAX_PLACES = 256;
@@ -129,6 +129,24 @@ export function canDraw(pool: Pool, request: PanelRequest): boolean {
   const { members } = drawPanel(pool, request);
   const key = drawKey({ entropy, assignment, round: rounds.length });
   return draw(pool, { ...eligibility, key, skip: members, count: 1 }).length !== 0;
+}
+
+/** What {@link drawJury} takes: nobody is excluded from a jury. */
+export interface JuryRequest extends JuryDrawId, Omit<Eligibility, "excluded"> {
+  /** Nodes that cannot be drawn: everybody drawn for the panel, or seated on a jury of this dispute before. */
+  skip: readonly string[];
+  /** How many to draw. */
+  count: number;
+}
+
+/**
+ * Who is drawn for a jury, in the order drawn.
+ *
+ * @returns Fewer than `count` if the pool, or the bound on places looked at, ends first.
+ * @throws `CONTEXT_INVALID`, `NUMBER_OUT_OF_RANGE`
+ */
+export function drawJury(pool: Pool, { sealedAt, slots, skip, count, ...id }: JuryRequest): string[] {
+  return draw(pool, { key: juryKey(id), sealedAt, slots, skip, excluded: [], count });
 }
 
 function slotAt(pool: Pool, place: number): Slot | undefined {

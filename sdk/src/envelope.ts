@@ -1,5 +1,5 @@
 import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-import { getAddress, getBytes, hexlify, isHexString, type BytesLike } from "ethers";
+import { concat, getAddress, getBytes, hexlify, isHexString, type BytesLike } from "ethers";
 
 import { addressBytes, bytes32, secretBytes, uintWord, type SeatContext } from "./context.ts";
 import { SuretyError } from "./errors.ts";
@@ -158,6 +158,25 @@ export function checkEnvelopeProof(proof: EnvelopeProof, request: CheckEnvelopeP
     });
   }
   return decode(plaintext);
+}
+
+/**
+ * A proof as the accused of a `delivery` contest gives it to the market: the plaintext, then the seed.
+ *
+ * @returns 116 bytes, hexadecimal.
+ */
+export function deliveryEvidence({ plaintext, ephemeralSeed }: EnvelopeProof): string {
+  return concat([plaintext, ephemeralSeed]);
+}
+
+/**
+ * The inverse of {@link deliveryEvidence}.
+ *
+ * @param evidence From the chain: a proof out of malformed evidence is merely wrong, see {@link checkEnvelopeProof}.
+ */
+export function proofOfEvidence(evidence: string): EnvelopeProof {
+  const split = 2 + 2 * ENVELOPE_PLAINTEXT_LENGTH;
+  return { plaintext: evidence.slice(0, split), ephemeralSeed: `0x${evidence.slice(split)}` };
 }
 
 /** HPKE's `info`: what the envelope is for, every value of fixed width. */

@@ -4,7 +4,7 @@ import { plainObject } from "./abi-value.ts";
 import { SuretyError } from "./errors.ts";
 import type { RawEvent } from "./event-store.ts";
 import { marketInterface, registryInterface, vaultInterface } from "./market-abi.ts";
-import type { Batch, HostClass, Outcome, Terms, Verdict } from "./terms.ts";
+import type { Batch, HostClass, Matter, Outcome, Terms, Verdict } from "./terms.ts";
 
 /** Where in the chain an event is. */
 export type EventPlace = Omit<RawEvent, "topics" | "data">;
@@ -21,6 +21,14 @@ interface AssignmentRef {
 interface SeatRef extends AssignmentRef {
   node: string;
   round: number;
+  seat: number;
+}
+
+/** Which seat of a jury, and whose it is. */
+interface JurorRef extends AssignmentRef {
+  node: string;
+  /** 1 or 2. */
+  tier: number;
   seat: number;
 }
 
@@ -69,6 +77,37 @@ export interface EventArguments {
   Judged: { id: string };
   /** The requester was silent: the fixed part of its bond is burned. */
   BondBurned: { id: string; amount: bigint };
+  /** A dispute began. `by` is the challenger, whoever called the panel, or the requester. */
+  Disputed: AssignmentRef & { matter: Matter; by: string; task: number; member: number; deadline: number };
+  /** The accused of a contest stands by its work. `evidence` is empty but for a delivery: see `deliveryEvidence`. */
+  ContestAnswered: AssignmentRef & { node: string; evidence: string };
+  /** Member `member` committed to `digest` for the dispute's task. */
+  Opened: AssignmentRef & { member: number; digest: string };
+  /** `digest` is right until appealed; zero if there was no majority. `deadline` 0: it is final. */
+  Ruled: AssignmentRef & { tier: number; digest: string; deadline: number };
+  /** A jury is called; the hash of block `entropyBlock` decides its draw. `call` 1: for seats that stayed empty. */
+  JuryCalled: AssignmentRef & {
+    tier: number;
+    call: number;
+    appellant: string;
+    seats: number;
+    entropyBlock: number;
+    deadline: number;
+  };
+  /** `node` sits in `seat` of a jury. */
+  JurorSeated: JurorRef;
+  /** A juror committed to its result. */
+  BallotCast: JurorRef;
+  /** Ballots can be opened until `deadline`. */
+  BallotsClosed: AssignmentRef & { tier: number; deadline: number };
+  /** A juror's result is `digest`, which follows from `value`. */
+  BallotOpened: JurorRef & { value: string; digest: string };
+  /** Somebody knew a juror's ballot while it was secret: it counts no more, and `reward` of its stake is gone. */
+  BallotExposed: JurorRef & { by: string; reward: bigint };
+  /** A member did not open, or a juror did not cast or open, in time. */
+  Missed: AssignmentRef & { node: string; fined: bigint };
+  /** The requester accused falsely: `amount` of its bond is gone. */
+  FalselyAccused: AssignmentRef & { amount: bigint };
   /** An assignment ended. `paid` went to its members; `accused` has a bit for each that was slashed: 0 the primary, i+1 the i-th answer. */
   Settled: AssignmentRef & { outcome: Outcome; paid: bigint; accused: bigint; penalty: bigint };
   /** Nothing of the batch is open; what was left went back to the requester. */

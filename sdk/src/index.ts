@@ -8,6 +8,7 @@ export * from "./commitment.ts";
 export * from "./content.ts";
 export * from "./context.ts";
 export * from "./deployment.ts";
+export * from "./dispute.ts";
 export * from "./draw.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";

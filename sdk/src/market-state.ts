@@ -1,4 +1,5 @@
-import { canDraw, drawPanel, FOREVER, seatsInFirstRound, type PanelRequest, type Slot } from "./draw.ts";
+import { applyDisputeEvent, type DisputeRecord } from "./dispute.ts";
+import { canDraw, drawJury, drawPanel, FOREVER, seatsInFirstRound, type PanelRequest, type Slot } from "./draw.ts";
 import type { SuretyEvent } from "./events.ts";
 import { sampledCount, sampledTasks } from "./sampling.ts";
 import type { Answer, Batch, Outcome, Parameters, Settlement, Submission, Terms, Verdict } from "./terms.ts";
@@ -43,7 +44,8 @@ export interface ExceptionRecord {
 /** One slice of a batch and what became of it. */
 export interface AssignmentRecord {
   index: number;
-  status: "claimed" | "submitted" | "void" | "settled";
+  /** `contended` from the first exception or the beginning of a dispute until it is settled. */
+  status: "claimed" | "submitted" | "void" | "contended" | "settled";
   /** The primary: who claimed it last. */
   node: string;
   first: number;
@@ -57,11 +59,14 @@ export interface AssignmentRecord {
   /** By round and seat. */
   answers: AnswerRecord[];
   exceptions: ExceptionRecord[];
+  /** The one dispute that there can be, also when it is over. */
+  dispute?: DisputeRecord;
   /** Seats that were fined for silence. */
   absent: { node: string; round: number; seat: number; fined: bigint }[];
   /** Fines for claims of this slice that were abandoned. */
   abandoned: { node: string; fined: bigint }[];
-  outcome?: { outcome: Outcome; paid: bigint; penalty: bigint; block: number };
+  /** `accused` has a bit for each member that was slashed, by its number. */
+  outcome?: { outcome: Outcome; paid: bigint; accused: bigint; penalty: bigint; block: number };
 }
 
 /** A batch and everything its events say. */
@@ -302,18 +307,21 @@ export class MarketState {
       }
       case "Excepted": {
         const { verdict, witness, accused } = event;
+        assignment.status = "contended";
         assignment.exceptions.push({ verdict, witness, ...(verdict === "no-majority" ? {} : { accused }), at });
         return;
       }
       case "Settled": {
-        const { outcome, paid, penalty } = event;
+        const { outcome, paid, accused, penalty } = event;
         assignment.status = "settled";
-        assignment.outcome = { outcome, paid, penalty, block };
+        assignment.outcome = { outcome, paid, accused, penalty, block };
         return;
       }
       case "Claimed":
         // What made it.
         return;
+      default:
+        applyDisputeEvent(assignment, event);
     }
   }
 }
@@ -402,6 +410,70 @@ export function canDrawAgain(
   const pool = state.classes.get(record.terms.class)?.slots;
   const request = panelRequest(record, assignment, hashes);
   return pool !== undefined && request !== undefined && canDraw(pool, request);
+}
+
+/**
+ * Who is drawn by the newest call for a jury, in the order drawn: for every seat, or for those that stayed empty. Nobody
+ * needs to have convened it.
+ *
+ * @param hashes Hashes of entropy blocks by number; see {@link drawnFor}.
+ * @returns undefined if no jury is casting, or a hash is not among them.
+ */
+export function jurorsDrawn(
+  state: MarketState,
+  record: BatchRecord,
+  assignment: AssignmentRecord,
+  hashes: ReadonlyMap<number, string>,
+): string[] | undefined {
+  const pool = state.classes.get(record.terms.class)?.slots;
+  const { index, dispute, node } = assignment;
+  const jury = dispute?.stage === "casting" ? dispute.juries.at(-1) : undefined;
+  const blockHash = jury && hashes.get(jury.entropyBlock);
+  if (!pool || !dispute || !jury || !blockHash || !record.reveal || !record.seal) return undefined;
+  const seated = dispute.juries.flatMap(({ jurors, replaced }) => [...jurors.map((juror) => juror.node), ...replaced]);
+  return drawJury(pool, {
+    entropy: record.reveal.entropy,
+    blockHash,
+    assignment: index,
+    tier: jury.tier,
+    call: jury.call,
+    sealedAt: record.seal.at,
+    slots: record.batch.slots,
+    skip: [node, ...drawnFor(state, record, assignment, hashes).flat(), ...seated],
+    count: jury.seats,
+  });
+}
+
+/**
+ * Whether anybody can call on the panel to open because the requester did not judge.
+ *
+ * @param panel {@link panelStatus} of the assignment.
+ */
+export function canCallPanel(
+  { reveal, judged, terms }: BatchRecord,
+  { status }: AssignmentRecord,
+  panel: PanelStatus | undefined,
+  now: number,
+): boolean {
+  if (!reveal || judged || !panel || status !== "submitted" || panel.answered < panel.quorum) return false;
+  return now > panel.judgeBy && now <= panel.judgeBy + terms.windows.challenge;
+}
+
+/**
+ * Whether the requester can contest work or delivery of an assignment.
+ *
+ * @param panel {@link panelStatus} of the assignment.
+ */
+export function canContest(
+  { reveal, judged, terms }: BatchRecord,
+  { status }: AssignmentRecord,
+  panel: PanelStatus | undefined,
+  now: number,
+): boolean {
+  if (!reveal || judged || status !== "submitted") return false;
+  const deadline = panel?.deadline ?? reveal.at + terms.windows.check;
+  const isOver = now > deadline || (panel !== undefined && panel.answered >= panel.needed);
+  return (isOver || panel === undefined) && now <= deadline + terms.windows.judge;
 }
 
 function panelRequest(

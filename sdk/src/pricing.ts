@@ -13,6 +13,8 @@ export const ABSENT_FINE = 500_000;
 export const DIFFERENCE_FINE = 100_000;
 /** Rounds after round 0 that a panel can have. */
 export const MAX_ROUNDS = 4;
+/** Juries that a dispute can have; the second is twice the first and final. */
+export const MAX_TIER = 2;
 /** Most seats in one round. */
 export const MAX_SEATS = 32;
 /** Greatest quorum. */
@@ -80,6 +82,50 @@ export function absentFine(terms: Pick<Terms, "verifierPrice">, sampled: number)
   return share(seatPay(terms, sampled), ABSENT_FINE);
 }
 
+/** How many seats a jury is called with: 2·quorum + 1 the first, twice as many the second. Twin of `Pricing.jurySeats`. */
+export function jurySeats(quorum: number, tier: number): number {
+  return (2 * quorum + 1) * tier;
+}
+
+/** What a contest locks of the requester's available money, base units: the first jury, and the challenge bond. */
+export function disputeCost(
+  terms: Pick<Terms, "quorum" | "verifierPrice">,
+  parameters: Pick<Parameters, "challengeBond">,
+): bigint {
+  return juryBond(terms, 1) + parameters.challengeBond;
+}
+
+/** What a jury costs, base units: who appeals puts it up. */
+export function juryBond(terms: Pick<Terms, "quorum" | "verifierPrice">, tier: number): bigint {
+  return BigInt(jurySeats(terms.quorum, tier)) * terms.verifierPrice;
+}
+
+/** What backs the exceptions against one assignment, base units. Returned when the batch closes, unless they were false. */
+export interface Reserve {
+  /** All of it. */
+  amount: bigint;
+  /** What is locked of the requester's available money when the first is listed; the batch's bond has the rest. */
+  beyondBond: bigint;
+}
+
+/**
+ * What a requester must have to list an exception against an assignment of `count` tasks: whoever accused falsely
+ * loses max(bondFixed, count·price) and pays both juries and the members that opened. Twin of `Pricing.reserve`.
+ *
+ * @param price Of one task: the terms', or what the batch was rebid to.
+ */
+export function reserve(
+  terms: Pick<Terms, "quorum" | "verifierPrice">,
+  price: bigint,
+  count: number,
+  parameters: Pick<Parameters, "bondFixed" | "bondShare" | "challengeBond">,
+): Reserve {
+  const worth = BigInt(count) * price;
+  const penalty = worth > parameters.bondFixed ? worth : parameters.bondFixed;
+  const amount = penalty + juryBond(terms, 1) + juryBond(terms, 2) + parameters.challengeBond;
+  return { amount, beyondBond: amount - share(worth, parameters.bondShare) };
+}
+
 /** Where a slash goes, base units. */
 export interface Slash {
   /** What the accused loses. */
@@ -107,7 +153,10 @@ export function slashOf(terms: Pick<Terms, "fullSlash">, lock: bigint, right: nu
 
 /** How long stake must stay liable at least under these parameters, seconds; a market refuses a registry with less. */
 export function leastUnbondingPeriod(parameters: Pick<Parameters, "maxWindow" | "drawDelay">): number {
-  return parameters.maxWindow * (3 + 2 * (1 + MAX_ROUNDS)) + parameters.drawDelay * MAX_ROUNDS;
+  // Reveal and the last judging; each round's check and the call for the next; challenge, opening and first appeal; and
+  // for each jury two draws, the opening of its ballots, and the next appeal.
+  const windows = 2 + 2 * (1 + MAX_ROUNDS) + 3 + 4 * MAX_TIER;
+  return parameters.maxWindow * windows + parameters.drawDelay * (MAX_ROUNDS + 2 * MAX_TIER);
 }
 
 function share(amount: bigint, partsPerMillion: number): bigint {

@@ -5,7 +5,16 @@ import type { Slot } from "./draw.ts";
 import { ExitStatus, SuretyError } from "./errors.ts";
 import type { JsonRpc } from "./json-rpc.ts";
 import { marketInterface, registryInterface, tokenInterface, vaultInterface } from "./market-abi.ts";
-import type { Parameters, Runtime, Verdict } from "./terms.ts";
+import type { Reserve } from "./pricing.ts";
+import {
+  encodeTerms,
+  type Matter,
+  type Parameters,
+  type Runtime,
+  type Stage,
+  type Terms,
+  type Verdict,
+} from "./terms.ts";
 
 /** How a value is read. All reads throw what the transport throws, and `READ_MALFORMED`. */
 export interface ReadOptions {
@@ -46,13 +55,60 @@ export interface PanelState {
   /** Rounds after round 0. */
   rounds: number;
   escalated: boolean;
-  /** An exception that stands for now. */
+  /** An exception that stands for now: the latest listed. */
   verdict: Verdict;
-  round: number;
-  seat: number;
+  /** Which members differ: bit 0 the primary, bit i+1 the i-th answer. */
+  accused: bigint;
+  /** Sampled task that shows it. */
   witness: number;
-  /** When the exception was listed, seconds. */
+  /** When the latest exception was listed, seconds. */
   raisedAt: number;
+}
+
+/** What the market stores of a dispute; matter `none` if there is none. */
+export interface DisputeState {
+  matter: Matter;
+  /** Which step is due. */
+  stage: Stage;
+  /** Juries called so far: 0 … 2. */
+  tier: number;
+  /** The accused of a `delivery`; 0, the primary, otherwise. */
+  member: number;
+  /** That everything is about; index in the batch. 0 for a `delivery`. */
+  task: number;
+  /** End of the step, seconds. */
+  deadline: number;
+  /** Members that opened: bit i for member i. */
+  opened: bigint;
+  /** Whether the fixed part of the requester's bond pays the members that opened. */
+  pot: boolean;
+}
+
+/** What the market stores of a jury. */
+export interface JuryState {
+  /** Who called for it, and pays it if that changes nothing; the zero address if there is no such jury. */
+  appellant: string;
+  /** What the appellant put up for it, base units; 0 if its lock in the assignment stands for it. */
+  bond: bigint;
+  /** Found when it was drawn; before that, how many were called. */
+  seats: number;
+  /** Whose hash decides the draw. */
+  entropyBlock: number;
+  /** 0 the first draw, 1 that of the seats that stayed empty. */
+  call: number;
+  /** Whether this call was drawn. */
+  convened: boolean;
+  /** By seat. */
+  jurors: JurorState[];
+}
+
+/** Who sits in a seat of a jury. */
+export interface JurorState {
+  node: string;
+  /** Whether it has cast its ballot. */
+  cast: boolean;
+  /** Whether it has opened it. */
+  shown: boolean;
 }
 
 /** What the registry keeps of a class; runtime `none` if there is no such class. */
@@ -120,6 +176,63 @@ export function panelState(
   options?: ReadOptions,
 ): Promise<PanelState> {
   return read(rpc, market, marketInterface, "panelState", [batchId, assignment], options);
+}
+
+/** What is stored of a dispute. */
+export function disputeOf(
+  rpc: JsonRpc,
+  market: string,
+  batchId: string,
+  assignment: number,
+  options?: ReadOptions,
+): Promise<DisputeState> {
+  return read(rpc, market, marketInterface, "disputeOf", [batchId, assignment], options);
+}
+
+/** The digest that members (tier 0) or a jury (1, 2) agreed on; zero for no majority, or not yet. */
+export function rulingOf(
+  rpc: JsonRpc,
+  market: string,
+  ruling: { batchId: string; assignment: number; tier: number },
+  options?: ReadOptions,
+): Promise<string> {
+  const { batchId, assignment, tier } = ruling;
+  return read(rpc, market, marketInterface, "rulingOf", [batchId, assignment, tier], options);
+}
+
+/** The digest that a member opened; zero before. */
+export function openedBy(
+  rpc: JsonRpc,
+  market: string,
+  opening: { batchId: string; assignment: number; member: number },
+  options?: ReadOptions,
+): Promise<string> {
+  const { batchId, assignment, member } = opening;
+  return read(rpc, market, marketInterface, "openedBy", [batchId, assignment, member], options);
+}
+
+/** A jury and who sits on it. */
+export async function juryOf(
+  rpc: JsonRpc,
+  market: string,
+  jury: { batchId: string; assignment: number; tier: number },
+  options?: ReadOptions,
+): Promise<JuryState> {
+  const args = [jury.batchId, jury.assignment, jury.tier];
+  // The function's outputs have no names.
+  type Outputs = { 0: Omit<JuryState, "jurors">; 1: JurorState[] };
+  const { 0: state, 1: jurors } = await read<Outputs>(rpc, market, marketInterface, "juryOf", args, options);
+  return { ...state, jurors };
+}
+
+/** What backs an exception against an assignment of `count` tasks at `price`. */
+export function reserve(
+  rpc: JsonRpc,
+  market: string,
+  { terms, price, count }: { terms: Terms; price: bigint; count: number },
+  options?: ReadOptions,
+): Promise<Reserve> {
+  return read(rpc, market, marketInterface, "reserve", [encodeTerms(terms), price, count], options);
 }
 
 /** What the registry keeps of a class. */
@@ -242,7 +355,7 @@ export function decimals(rpc: JsonRpc, token: string, options?: ReadOptions): Pr
  * Reads a value that nothing above names.
  *
  * @param contract Interface that has the function.
- * @returns The function's only output as plain data, or an object of them if there are several.
+ * @returns The function's only output as plain data, or an object of them if there are several: by name, or by place.
  * @throws `READ_MALFORMED` if the answer does not decode, which is also what an address without code answers.
  */
 export async function read<T>(

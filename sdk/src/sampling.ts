@@ -165,6 +165,39 @@ export function drawKey({ entropy, blockHash = ZeroHash, assignment, round }: Dr
   );
 }
 
+/** Which draw of which jury, and what decides it. */
+export interface JuryDrawId {
+  /** {@link entropy} of the batch. */
+  entropy: BytesLike;
+  /** Hash of the jury's entropy block. */
+  blockHash: BytesLike;
+  assignment: number;
+  /** 1 or 2. */
+  tier: number;
+  /** 0 the first draw, 1 that of the seats that stayed empty. */
+  call: number;
+}
+
+/**
+ * The key of the order in which slots are drawn for a jury. Twin of `Sampling.juryKey`, which takes tier and call as
+ * one number.
+ *
+ * @returns keccak256(abi.encode("surety/jury", entropy, blockHash, assignment, 2·tier + call)), hexadecimal.
+ * @throws `CONTEXT_INVALID`
+ */
+export function juryKey({ entropy, blockHash, assignment, tier, call }: JuryDrawId): string {
+  return hexlify(
+    keccak(
+      uintWord(160, "place"),
+      bytes32(entropy, "entropy"),
+      bytes32(blockHash, "blockHash"),
+      uintWord(assignment, "assignment"),
+      uintWord(2 * tier + call, "call"),
+      text("surety/jury"),
+    ),
+  );
+}
+
 function requireSlice({ first, count }: Pick<Slice, "first" | "count">): void {
   requireWithin("first", first, 0, MAX_BATCH_TASKS);
   requireWithin("count", count, 1, MAX_BATCH_TASKS - first);

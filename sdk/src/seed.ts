@@ -7,7 +7,15 @@ import { hexlify, type BytesLike } from "ethers";
 
 import { PARTS_PER_MILLION } from "./amount.ts";
 import { MAX_TASKS } from "./commitment.ts";
-import { addressWord, bytes32, secretBytes, uintWord, type SeatContext, type SequenceContext } from "./context.ts";
+import {
+  addressWord,
+  bytes32,
+  secretBytes,
+  uintWord,
+  type BallotContext,
+  type SeatContext,
+  type SequenceContext,
+} from "./context.ts";
 import { SuretyError } from "./errors.ts";
 import { deriveKeyPair } from "./hpke.ts";
 
@@ -21,6 +29,7 @@ const Purpose = {
   taskSalt: "surety/task-salt/v1",
   envelopeSeed: "surety/envelope-seed/v1",
   planted: "surety/planted/v1",
+  ballotSalt: "surety/ballot-salt/v1",
 } as const;
 
 /** The key pair results are encrypted for. */
@@ -83,6 +92,29 @@ export function envelopeSeed(
   plaintext: Uint8Array,
 ): Uint8Array {
   return derive(nodeSecret, Purpose.envelopeSeed, seatWords(context), sha256(recipientPublicKey), sha256(plaintext));
+}
+
+/**
+ * The salt that hides a juror's ballot until it is opened. It can be made again after a crash, as long as the key is
+ * not lost.
+ *
+ * @param nodeSecret The compute node's key, 32 bytes.
+ * @returns 32 bytes, hexadecimal.
+ * @throws `SECRET_INVALID`, `CONTEXT_INVALID`
+ */
+export function ballotSalt(nodeSecret: BytesLike, context: Omit<BallotContext, "juror">): string {
+  return hexlify(
+    derive(
+      nodeSecret,
+      Purpose.ballotSalt,
+      uintWord(context.chainId, "chainId"),
+      addressWord(context.market, "market"),
+      bytes32(context.batchId, "batchId"),
+      uintWord(context.assignment, "assignment"),
+      uintWord(context.task, "task"),
+      uintWord(context.tier, "tier"),
+    ),
+  );
 }
 
 /**

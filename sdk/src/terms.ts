@@ -23,7 +23,10 @@ export const OUTCOMES = [
   "no-majority",
   "exhausted",
   "forced",
+  "forfeited",
 ] as const;
+export const MATTERS = ["none", "exception", "silence", "work", "delivery"] as const;
+export const STAGES = ["none", "answering", "opening", "ruled", "casting", "showing"] as const;
 export const RUNTIMES = ["none", "wasm", "container", "container-gpu"] as const;
 
 /**
@@ -38,14 +41,36 @@ export type Verdict = (typeof VERDICTS)[number];
 /**
  * How an assignment ended:
  * - `paid`: the primary and whoever verified are paid;
- * - `primary-slashed`: the primary differed: slashed, its pay returned; the others are paid;
- * - `seat-slashed`: a verifier differed: slashed, unpaid; the others are paid;
+ * - `primary-slashed`: the primary differed, maybe a verifier too: slashed, unpaid; the others are paid;
+ * - `seat-slashed`: one or more verifiers differed: slashed, unpaid; the others are paid;
  * - `no-majority`: returned to the requester, nobody slashed;
  * - `exhausted`: not enough verifiers answered and no more can be drawn: the primary's pay is returned;
- * - `forced`: as `paid`, because the requester was silent;
+ * - `forced`: as `paid`, because the requester was silent or accused falsely;
+ * - `forfeited`: the primary did not answer or open when called, or delivered nothing: unpaid, not slashed;
  * - `none`: it has not.
  */
 export type Outcome = (typeof OUTCOMES)[number];
+
+/**
+ * What a dispute is about:
+ * - `exception`: the requester's exception, challenged by a member;
+ * - `silence`: the requester did not judge; the members are compared on one sampled task;
+ * - `work`: the requester contests the primary's result of any task, sampled or not;
+ * - `delivery`: the requester contests that a member's content can be fetched and read;
+ * - `none`: there is none.
+ */
+export type Matter = (typeof MATTERS)[number];
+
+/**
+ * Which step of a dispute is due:
+ * - `answering`: the accused of a contest says that it stands by what it did;
+ * - `opening`: members open their commitments to the task;
+ * - `ruled`: whoever disagrees may appeal; then it can be concluded;
+ * - `casting`: jurors run the task and cast sealed ballots;
+ * - `showing`: jurors open their ballots; in matter `work` members open too;
+ * - `none`: there is no dispute.
+ */
+export type Stage = (typeof STAGES)[number];
 
 /** What runs a task: metered WebAssembly, a container, or a container with GPU. */
 export type Runtime = (typeof RUNTIMES)[number];
@@ -142,12 +167,12 @@ export interface SeatId {
   seat: number;
 }
 
-/** An accusation. It stands if nobody challenges it in time. */
+/** An accusation. It stands if nobody challenges it in time. One for each member that differs. */
 export interface Exception {
   /** Index in the batch. */
   assignment: number;
   verdict: Verdict;
-  /** The sampled task that shows it. */
+  /** The sampled task that shows it: the same in all exceptions of an assignment. */
   witness: number;
   /** Of the seat that differs; 0 otherwise. */
   round: number;
@@ -157,7 +182,10 @@ export interface Exception {
   submission: Submission;
 }
 
-/** One assignment to settle. */
+/**
+ * The whole panel of an assignment: what settles it, and what every step of a dispute is about. Member 0 is the primary,
+ * member i+1 gave the i-th answer.
+ */
 export interface Settlement {
   /** Index in the batch. */
   assignment: number;

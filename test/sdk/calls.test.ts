@@ -57,6 +57,9 @@ const host: HostClass = {
   resources: bytes32(4),
 };
 const open = { terms, batch };
+const disputed = { ...open, panel: settlement };
+const opening = { task: 1, digest: bytes32(2), salt: bytes32(3) };
+const ballot = { seat: 2, value: bytes32(3), salt: bytes32(4) };
 
 /** Each call with the values it must carry, as ethers prints them. */
 const market: Record<string, calls.ContractCall> = {
@@ -75,6 +78,18 @@ const market: Record<string, calls.ContractCall> = {
   judge: calls.judge(to, { ...open, exceptions: [exception], last: true }),
   settle: calls.settle(to, { ...open, settlements: [settlement] }),
   revealAndSettle: calls.revealAndSettle(to, { ...open, seed: bytes32(1), settlements: [settlement] }),
+  challenge: calls.challenge(to, disputed),
+  callPanel: calls.callPanel(to, disputed),
+  contest: calls.contest(to, { ...disputed, matter: "delivery", task: 2, member: 3 }),
+  answerContest: calls.answerContest(to, { ...disputed, evidence: "0x1234" }),
+  open: calls.open(to, { ...disputed, member: 2, opening, proof: [bytes32(5)] }),
+  rule: calls.rule(to, disputed),
+  appeal: calls.appeal(to, disputed),
+  convene: calls.convene(to, disputed),
+  castBallot: calls.castBallot(to, { ...disputed, seat: 2, ballot: bytes32(6) }),
+  openBallot: calls.openBallot(to, { ...disputed, ...ballot }),
+  exposeBallot: calls.exposeBallot(to, { ...disputed, ...ballot }),
+  conclude: calls.conclude(to, disputed),
 };
 const registry: Record<string, calls.ContractCall> = {
   createClass: calls.createClass(to, host),
@@ -159,6 +174,16 @@ describe("calls", () => {
     const sentSettlement = [1n, sentSubmission, [[address(7), bytes32(8), bytes32(9)]]];
     expect(sent("settle")).to.deep.equal([sentTerms, sentBatch, [sentSettlement]]);
     expect(sent("revealAndSettle")).to.deep.equal([sentTerms, sentBatch, bytes32(1), [sentSettlement]]);
+    const panel = [sentTerms, sentBatch, sentSettlement];
+    for (const name of ["challenge", "callPanel", "rule", "appeal", "convene", "conclude"]) {
+      expect(sent(name)).to.deep.equal(panel);
+    }
+    expect(sent("contest")).to.deep.equal([...panel, 4n, 2n, 3n]);
+    expect(sent("answerContest")).to.deep.equal([...panel, "0x1234"]);
+    expect(sent("open")).to.deep.equal([...panel, 2n, [1n, bytes32(2), bytes32(3)], [bytes32(5)]]);
+    expect(sent("castBallot")).to.deep.equal([...panel, 2n, bytes32(6)]);
+    expect(sent("openBallot")).to.deep.equal([...panel, 2n, bytes32(3), bytes32(4)]);
+    expect(sent("exposeBallot")).to.deep.equal([...panel, 2n, bytes32(3), bytes32(4)]);
     const created = registryInterface.parseTransaction(registry.createClass!)!.args.toArray(true);
     expect(created).to.deep.equal([[address(1), 2n, false, 2n, 3n, bytes32(4)]]);
   });

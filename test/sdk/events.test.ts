@@ -21,7 +21,13 @@ const OTHER_HASH = `0x${"0d".repeat(32)}`;
 const RENAMED: Record<string, string> = { classId: "class", blockHash: "entropyHash" };
 
 /** The enums' second values and their names. */
-const NAMES: Record<string, string> = { mode: "trusted", verdict: "primary-differs", outcome: "paid", runtime: "wasm" };
+const NAMES: Record<string, string> = {
+  mode: "trusted",
+  verdict: "primary-differs",
+  outcome: "paid",
+  runtime: "wasm",
+  matter: "exception",
+};
 
 /** A value of a type: what the log holds, and what must come out. */
 function sample(param: ParamType): [raw: unknown, plain: unknown] {
