@@ -5,6 +5,7 @@ import * as calls from "./calls.ts";
 import { seedCommitment } from "./commitment.ts";
 import { contentIdToBytes32, type Directory } from "./content.ts";
 import type { Deployment } from "./deployment.ts";
+import { contendedUntil } from "./dispute.ts";
 import { ExitStatus, SuretyError } from "./errors.ts";
 import type { RawEvent } from "./event-store.ts";
 import { decodeEvent, type EventOf, type SuretyEvent } from "./events.ts";
@@ -17,7 +18,7 @@ import type { TaskResult } from "./result-manifest.ts";
 import { readOutput, readResults } from "./results.ts";
 import { batchSeed, encryptionKeyPair } from "./seed.ts";
 import type { Storage } from "./storage.ts";
-import { jobIdOf, type Batch, type Terms } from "./terms.ts";
+import { jobIdOf, type Batch, type Matter, type Stage, type Terms } from "./terms.ts";
 
 /** What a {@link SuretyClient} works with. */
 export interface ClientDependencies {
@@ -52,7 +53,21 @@ export interface PostedBatch {
 /** Where a batch stands. */
 export interface BatchStatus {
   phase: BatchPhase;
+  /** Assignments that the requester accused or that are disputed: nothing of them is paid before that is over. */
+  contended: ContendedAssignment[];
   record: BatchRecord;
+}
+
+/** An assignment under accusation or dispute. */
+export interface ContendedAssignment {
+  /** Index in the batch. */
+  assignment: number;
+  /** What the dispute is about; `none` while nobody has challenged the requester's exception. */
+  matter: Matter;
+  /** Which step of the dispute is due; `none` while there is only an exception. */
+  stage: Stage;
+  /** Until when who is concerned can challenge, answer, open, appeal or cast, seconds; 0 where a ruling is final. */
+  until: number;
 }
 
 /** What one assignment brought. */
@@ -196,7 +211,7 @@ export class SuretyClient {
   }
 
   /**
-   * Where a batch stands, from its events.
+   * Where a batch stands, and which of its assignments are under dispute and until when, from its events.
    *
    * @throws `BATCH_UNKNOWN` if the market never had it
    */
@@ -216,7 +231,13 @@ export class SuretyClient {
     for (const event of [...opened, ...events]) state.apply(event);
     const record = state.batches.get(posted.id) as BatchRecord;
     const head = (await rpc.request("eth_getBlockByNumber", ["latest", false], options)) as { timestamp: string };
-    return { phase: phaseOf(record, Number(head.timestamp)), record };
+    const contended = record.assignments.flatMap((assignment): ContendedAssignment[] => {
+      const until = contendedUntil(record, assignment);
+      if (until === undefined) return [];
+      const { matter, stage } = assignment.dispute ?? { matter: "none", stage: "none" };
+      return [{ assignment: assignment.index, matter, stage, until }];
+    });
+    return { phase: phaseOf(record, Number(head.timestamp)), contended, record };
   }
 
   /**

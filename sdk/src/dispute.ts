@@ -1,9 +1,9 @@
 import { ZeroHash } from "ethers";
 
+import { UNDELIVERED } from "./commitment.ts";
 import { PRIMARY } from "./context.ts";
 import type { SuretyEvent } from "./events.ts";
 import type { AnswerRecord, AssignmentRecord, BatchRecord } from "./market-state.ts";
-import { UNDELIVERED } from "./commitment.ts";
 import { juryBond, MAX_TIER } from "./pricing.ts";
 import type { Matter, Stage } from "./terms.ts";
 
@@ -27,7 +27,7 @@ export interface JuryRecord {
   tier: number;
   /** Who called for it. */
   appellant: string;
-  /** How many were called; fewer may be found, see `jurors`. */
+  /** Found when it was drawn; before that, how many were called. */
   seats: number;
   /** 0 the first draw, 1 that of the seats that stayed empty. */
   call: number;
@@ -118,9 +118,10 @@ export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEve
       return;
     case "JuryCalled": {
       const { tier, call, appellant, seats, entropyBlock, deadline } = event;
-      const called = { tier, appellant, seats, call, entropyBlock, deadline, convened: false };
-      const before = dispute.juries[tier - 1];
-      dispute.juries[tier - 1] = { ...called, jurors: before?.jurors ?? [], replaced: before?.replaced ?? [] };
+      const before = call === 0 ? undefined : dispute.juries[tier - 1];
+      dispute.juries[tier - 1] = before
+        ? { ...before, call, entropyBlock, deadline, convened: false }
+        : { tier, appellant, seats, call, entropyBlock, deadline, convened: false, jurors: [], replaced: [] };
       dispute.tier = tier;
       dispute.stage = "casting";
       dispute.deadline = deadline;
@@ -158,6 +159,8 @@ function applyToJury(dispute: DisputeRecord, event: JurorEvent): void {
     jury.jurors = [...jury.jurors.filter((other) => other !== juror), { node, seat, cast: false }];
     jury.jurors.sort((a, b) => a.seat - b.seat);
     jury.convened = true;
+    // Only the first draw decides how many seats there are.
+    if (jury.call === 0) jury.seats = jury.jurors.length;
     return;
   }
   if (!juror) return;
@@ -299,7 +302,8 @@ export function mustOpen(assignment: AssignmentRecord, member: number, now: numb
 }
 
 /**
- * What it takes to appeal against the ruling as it stands.
+ * What it takes to appeal against the ruling as it stands. The market refuses also where nobody is left to sit on the
+ * jury: `canDrawJuror`.
  *
  * @param appellant Address with its checksum: the requester's, a member's, or that of any node with stake.
  * @returns undefined if nobody can appeal now.
@@ -320,8 +324,9 @@ export function appealTerms(
   if (tier === 1 && member !== undefined) {
     const ruling = effectiveRuling(dispute);
     const opened = dispute.openings.get(member)?.digest;
-    const differs = ruling !== undefined && opened !== undefined && opened !== ruling;
-    if (differs || accusedOf(assignment).includes(member)) return { tier, bond: 0n, from: "lock" };
+    const isShown = ruling !== undefined && opened !== undefined;
+    const loses = isShown ? opened !== ruling : accusedOf(assignment).includes(member);
+    if (loses) return { tier, bond: 0n, from: "lock" };
   }
   return { tier, bond, from: "stake" };
 }
@@ -341,7 +346,8 @@ export function canBeConcluded(record: Pick<BatchRecord, "terms">, assignment: A
 }
 
 /**
- * What anybody may do now to move a contended assignment on.
+ * What anybody may do now to move a contended assignment on. To `convene` is to tell who sits on a jury: jurors can cast
+ * without it, since everybody can compute `jurorsDrawn`, but somebody must before the chain forgets the block's hash.
  *
  * @param at `now` in seconds, and the number of the newest block.
  * @returns undefined if somebody in particular still has time for its part.

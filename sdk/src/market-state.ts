@@ -1,3 +1,5 @@
+import { ZeroHash } from "ethers";
+
 import { applyDisputeEvent, type DisputeRecord } from "./dispute.ts";
 import { canDraw, drawJury, drawPanel, FOREVER, seatsInFirstRound, type PanelRequest, type Slot } from "./draw.ts";
 import type { SuretyEvent } from "./events.ts";
@@ -413,34 +415,65 @@ export function canDrawAgain(
 }
 
 /**
- * Who is drawn by the newest call for a jury, in the order drawn: for every seat, or for those that stayed empty. Nobody
- * needs to have convened it.
+ * Who is drawn by the newest call for a jury: for all its seats, or for those that stayed empty, which keep their jurors
+ * if nobody is left to draw.
  *
  * @param hashes Hashes of entropy blocks by number; see {@link drawnFor}.
- * @returns undefined if no jury is casting, or a hash is not among them.
+ * @returns Also before anybody convened it; undefined after that, if no jury is casting, or while the hash of its block
+ * is not among them.
  */
 export function jurorsDrawn(
   state: MarketState,
   record: BatchRecord,
   assignment: AssignmentRecord,
   hashes: ReadonlyMap<number, string>,
-): string[] | undefined {
-  const pool = state.classes.get(record.terms.class)?.slots;
-  const { index, dispute, node } = assignment;
+): { node: string; seat: number }[] | undefined {
+  const { dispute } = assignment;
   const jury = dispute?.stage === "casting" ? dispute.juries.at(-1) : undefined;
   const blockHash = jury && hashes.get(jury.entropyBlock);
-  if (!pool || !dispute || !jury || !blockHash || !record.reveal || !record.seal) return undefined;
-  const seated = dispute.juries.flatMap(({ jurors, replaced }) => [...jurors.map((juror) => juror.node), ...replaced]);
+  if (!jury || !blockHash || jury.convened) return undefined;
+  const empty =
+    jury.call === 0
+      ? Array.from({ length: jury.seats }, (_, seat) => seat)
+      : jury.jurors.filter(({ cast }) => !cast).map(({ seat }) => seat);
+  const call = { tier: jury.tier, call: jury.call, blockHash, count: empty.length };
+  return drawJurors(state, record, assignment, hashes, call).map((node, place) => ({ node, seat: empty[place]! }));
+}
+
+/** Whether anybody is left who could sit on a jury: the market refuses an appeal otherwise. */
+export function canDrawJuror(
+  state: MarketState,
+  record: BatchRecord,
+  assignment: AssignmentRecord,
+  hashes: ReadonlyMap<number, string>,
+): boolean {
+  // Who is left does not depend on the order, so any key does.
+  const call = { tier: 0, call: 0, blockHash: ZeroHash, count: 1 };
+  return drawJurors(state, record, assignment, hashes, call).length !== 0;
+}
+
+function drawJurors(
+  state: MarketState,
+  record: BatchRecord,
+  assignment: AssignmentRecord,
+  hashes: ReadonlyMap<number, string>,
+  call: { tier: number; call: number; blockHash: string; count: number },
+): string[] {
+  const pool = state.classes.get(record.terms.class)?.slots;
+  const { batch, reveal, seal } = record;
+  const { index, dispute, node } = assignment;
+  if (!pool || !reveal || !seal) return [];
+  // Where nothing is sampled there is no panel to leave out.
+  const sampled = sampledCountOf(record, assignment) > 0;
+  const panel = sampled ? drawnFor(state, record, assignment, hashes).flat() : [];
+  const jurors = dispute?.juries.flatMap((jury) => jury.jurors.map((juror) => juror.node)) ?? [];
   return drawJury(pool, {
-    entropy: record.reveal.entropy,
-    blockHash,
+    ...call,
+    entropy: reveal.entropy,
     assignment: index,
-    tier: jury.tier,
-    call: jury.call,
-    sealedAt: record.seal.at,
-    slots: record.batch.slots,
-    skip: [node, ...drawnFor(state, record, assignment, hashes).flat(), ...seated],
-    count: jury.seats,
+    sealedAt: seal.at,
+    slots: batch.slots,
+    skip: [node, ...panel, ...jurors],
   });
 }
 
@@ -470,10 +503,10 @@ export function canContest(
   panel: PanelStatus | undefined,
   now: number,
 ): boolean {
-  if (!reveal || judged || status !== "submitted") return false;
+  if (!reveal || judged || terms.mode === "trusted" || status !== "submitted") return false;
   const deadline = panel?.deadline ?? reveal.at + terms.windows.check;
-  const isOver = now > deadline || (panel !== undefined && panel.answered >= panel.needed);
-  return (isOver || panel === undefined) && now <= deadline + terms.windows.judge;
+  const isOver = panel === undefined || panel.answered >= panel.needed || now > deadline;
+  return isOver && now <= deadline + terms.windows.judge;
 }
 
 function panelRequest(
