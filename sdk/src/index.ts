@@ -30,5 +30,6 @@ export * from "./results.ts";
 export * from "./sampling.ts";
 export * from "./sealed-file.ts";
 export * from "./seed.ts";
+export * as settlement from "./settlement.ts";
 export * from "./storage.ts";
 export * from "./terms.ts";
