@@ -56,24 +56,12 @@ contract Market is IBatches, MarketBase {
         MarketBase(vault_, registry_, parameters_)
     {
         panels = panels_;
-        require(
-            address(panels_.vault()) == address(vault_) && address(panels_.registry()) == address(registry_)
-                && keccak256(abi.encode(panels_.parameters())) == keccak256(abi.encode(parameters_)),
-            ForeignPanels(address(panels_))
-        );
+        _requireTwin(panels_);
     }
 
     /// @dev Runs {MarketPanels} on this contract's storage and returns what it returns.
     fallback() external {
-        address target = address(panels);
-        assembly {
-            calldatacopy(0, 0, calldatasize())
-            let success := delegatecall(gas(), target, 0, calldatasize(), 0, 0)
-            returndatacopy(0, 0, returndatasize())
-            switch success
-            case 0 { revert(0, returndatasize()) }
-            default { return(0, returndatasize()) }
-        }
+        _delegate(address(panels));
     }
 
     // --- Views -------------------------------------------------------------------------------------------------------
@@ -227,16 +215,6 @@ contract Market is IBatches, MarketBase {
 
     // --- Batches -----------------------------------------------------------------------------------------------------
 
-    function _priceOf(Terms calldata terms, Context memory context) private view returns (uint96) {
-        return context.state.rebid ? _book.rebids[context.id] : terms.price;
-    }
-
-    /// @dev What a claim of `count` tasks puts at stake.
-    function _lockOf(Terms calldata terms, uint96 price, uint256 count) private pure returns (uint96) {
-        uint256 worth = count * price;
-        return worth > terms.slashAmount ? worth.toUint96() : terms.slashAmount;
-    }
-
     function _claimable(Terms calldata terms, Context memory context, uint96 minPrice)
         private
         view
@@ -294,14 +272,6 @@ contract Market is IBatches, MarketBase {
         emit Sealed(id, uint32(block.number) + _finalDepth);
     }
 
-    /// @dev Erases a batch of which nothing is open.
-    function _forget(BatchId id, bool wasRebid) private {
-        delete _book.batches[id];
-        delete _book.entropy[id];
-        if (wasRebid) delete _book.rebids[id];
-        emit BatchClosed(id);
-    }
-
     function _reveal(Terms calldata terms, Batch calldata batch, Context memory context, bytes32 seed) private {
         BatchState memory state = context.state;
         require(state.sealedAt != 0, NotSealed(context.id));
@@ -337,8 +307,6 @@ contract Market is IBatches, MarketBase {
             _settleOne(terms, batch, context, settlements[i], price, tally);
         }
 
-        BatchState storage state = _book.batches[context.id];
-        uint16 open = state.open - uint16(settlements.length);
         Payment[] memory payments = tally.payments;
         StakeShare[] memory shares = tally.shares;
         uint256 paymentCount = tally.paymentCount;
@@ -348,16 +316,8 @@ contract Market is IBatches, MarketBase {
             mstore(payments, paymentCount)
             mstore(shares, shareCount)
         }
-        bytes32 lockId = BatchId.unwrap(context.id);
         if (shareCount != 0) registry.release(shares);
-        if (open == 0 && context.state.sealedAt != 0) {
-            _forget(context.id, context.state.rebid);
-            vault.close(lockId, payments, tally.burn);
-        } else {
-            state.open = open;
-            if (context.state.bondBurned) state.bondBurned = true;
-            if (payments.length != 0 || tally.burn != 0) vault.release(lockId, payments, tally.burn);
-        }
+        _finish(context, uint16(settlements.length), payments, tally.burn);
     }
 
     function _settleOne(
@@ -370,7 +330,7 @@ contract Market is IBatches, MarketBase {
     ) private {
         Submission calldata submission = settlement.submission;
         uint16 assignment = settlement.assignment;
-        _book.assignments[context.id].settle(context.id, assignment, submission);
+        _book.assignments[context.id].settle(context.id, assignment, submission, AssignmentStatus.Submitted);
 
         PanelView memory panel;
         if (context.state.revealedAt != 0) {
@@ -387,9 +347,9 @@ contract Market is IBatches, MarketBase {
         if (panel.sampled != 0 && panel.answered < panel.needed) {
             Judging.fineAbsent(_book, terms, batch, context, assignment, panel, submission.node);
         }
-        _takeAnswers(terms, context.id, assignment, panel, settlement.answers);
+        Panels.takeAnswers(_book, terms, context.id, assignment, panel, settlement.answers, true);
         _credit(terms, context.id, settlement, panel, outcome, price, tally);
-        if (panel.state.rounds != 0 || panel.state.verdict != Verdict.None) delete _book.panels[context.id][assignment];
+        if (panel.state.rounds != 0) delete _book.panels[context.id][assignment];
     }
 
     /// @dev How an assignment ends if it is settled now; reverts if it cannot be.
@@ -410,10 +370,6 @@ contract Market is IBatches, MarketBase {
         }
         if (panel.sampled == 0) {
             panel.deadline = uint256(state.revealedAt) + terms.windows.check;
-        } else if (panel.state.verdict != Verdict.None) {
-            Clock.requireAfter(uint256(panel.state.raisedAt) + terms.windows.challenge);
-            if (panel.state.verdict == Verdict.NoMajority) return Outcome.NoMajority;
-            return panel.state.accused & 1 != 0 ? Outcome.PrimarySlashed : Outcome.SeatSlashed;
         } else if (panel.answered < panel.needed) {
             require(block.timestamp > panel.deadline, PanelOpen(assignment, panel.answered, panel.needed));
             if (panel.answered < panel.quorum) {
@@ -425,34 +381,13 @@ contract Market is IBatches, MarketBase {
             }
         }
         if (context.byRequester || state.judged) return Outcome.Paid;
-        Clock.requireAfter(panel.deadline + terms.windows.judge);
+        // Where something is sampled, members may first be compared; see {IDisputes.callPanel}.
+        uint256 overdue = panel.deadline + terms.windows.judge;
+        Clock.requireAfter(panel.sampled == 0 ? overdue : overdue + terms.windows.challenge);
         return Outcome.Forced;
     }
 
-    /// @dev Checks that `answers` are all that were given, and erases them.
-    function _takeAnswers(
-        Terms calldata terms,
-        BatchId id,
-        uint16 assignment,
-        PanelView memory panel,
-        Answer[] calldata answers
-    ) private {
-        require(answers.length == panel.answered, WrongAnswers(assignment));
-        if (panel.answered == 0) return;
-        uint256 found;
-        for (uint256 round; round <= panel.state.rounds; ++round) {
-            uint256 seats = Panels.seatsIn(_book, terms, id, assignment, uint8(round));
-            for (uint256 seat; seat < seats; ++seat) {
-                bytes32 key = Panels.seatKey(id, assignment, uint8(round), uint8(seat));
-                bytes32 stored = _book.answers[key];
-                if (stored == 0) continue;
-                require(stored == Panels.answerHash(answers[found++]), WrongAnswers(assignment));
-                delete _book.answers[key];
-            }
-        }
-    }
-
-    /// @dev Pays, frees and slashes as `outcome` says.
+    /// @dev Pays and frees as `outcome` says: nobody is slashed here.
     function _credit(
         Terms calldata terms,
         BatchId id,
@@ -463,52 +398,20 @@ contract Market is IBatches, MarketBase {
         Tally memory tally
     ) private {
         Submission calldata submission = settlement.submission;
-        uint256 before = tally.paymentCount;
         uint256 seatPay = panel.sampled * terms.verifierPrice;
-        uint64 accused = panel.state.accused;
-        uint96 penalty;
-        for (uint256 member; member <= settlement.answers.length; ++member) {
-            bool primary = member == 0;
-            address node = primary ? submission.node : settlement.answers[member - 1].node;
-            uint96 locked = primary ? _lockOf(terms, price, submission.count) : terms.slashAmount;
-            if (accused & (1 << member) != 0) {
-                penalty += _slash(terms, node, locked, accused, settlement);
-                continue;
-            }
-            _free(tally, node, locked);
-            // Who answered did its part, even where no more could be drawn.
-            if (outcome == Outcome.NoMajority || (primary && outcome == Outcome.Exhausted)) continue;
-            _pay(tally, node, primary ? uint256(submission.count) * price : seatPay);
+        uint256 paid;
+        _free(tally, submission.node, _lockOf(terms, price, submission.count));
+        if (outcome != Outcome.Exhausted) {
+            paid = uint256(submission.count) * price;
+            _pay(tally, submission.node, paid);
         }
-        uint96 paid;
-        for (uint256 i = before; i < tally.paymentCount; ++i) {
-            paid += tally.payments[i].amount;
+        // Who answered did its part, even where no more could be drawn.
+        for (uint256 i; i < settlement.answers.length; ++i) {
+            _free(tally, settlement.answers[i].node, terms.slashAmount);
+            _pay(tally, settlement.answers[i].node, seatPay);
+            paid += seatPay;
         }
-        emit Settled(id, settlement.assignment, outcome, paid, accused, penalty);
-    }
-
-    /// @dev Takes the penalty for a difference from `node`; a share of it goes to the members that were right.
-    function _slash(Terms calldata terms, address node, uint96 locked, uint64 accused, Settlement calldata settlement)
-        private
-        returns (uint96 penalty)
-    {
-        if (!terms.fullSlash) {
-            penalty = _share(locked, DIFFERENCE_FINE);
-            registry.slash(node, locked, penalty, 0, new address[](0));
-            return penalty;
-        }
-        address[] memory right = new address[](settlement.answers.length + 1);
-        uint256 count;
-        for (uint256 member; member < right.length; ++member) {
-            if (accused & (1 << member) != 0) continue;
-            right[count++] = member == 0 ? settlement.submission.node : settlement.answers[member - 1].node;
-        }
-        assembly ("memory-safe") {
-            // Shorten to what was used.
-            mstore(right, count)
-        }
-        registry.slash(node, locked, locked, _share(locked, HONEST_SHARE), right);
-        return locked;
+        emit Settled(id, settlement.assignment, outcome, paid.toUint96(), 0, 0);
     }
 
     function _pay(Tally memory tally, address to, uint256 amount) private pure {
@@ -520,10 +423,6 @@ contract Market is IBatches, MarketBase {
     }
 
     // --- Small things ------------------------------------------------------------------------------------------------
-
-    function _share(uint256 amount, uint256 share) private pure returns (uint96) {
-        return (amount * share / PPM).toUint96();
-    }
 
     function _contains(address[] calldata list, address node) private pure returns (bool) {
         for (uint256 i; i < list.length; ++i) {

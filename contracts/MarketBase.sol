@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {
     Batch,
     BatchId,
+    BatchState,
     IMarketBase,
     JobId,
     MAX_ROUNDS,
+    MAX_TIER,
     Parameters,
     Terms
 } from "./interfaces/IMarket.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
-import {IVault} from "./interfaces/IVault.sol";
+import {IVault, Payment} from "./interfaces/IVault.sol";
 import {Book, Context} from "./libraries/Book.sol";
 import {PPM} from "./libraries/Sampling.sol";
 
-/// @title MarketBase: the storage and parameters that {Market} and {MarketPanels} share
-/// @dev One market is two contracts only because one would exceed the limit on contract size: {Market} hands every call
-/// it does not know to its {MarketPanels}, which runs as the market's own code. Both are built from the same parameters
-/// and have no storage but what stands here.
+/// @title MarketBase: the storage and parameters that all parts of a market share
+/// @dev One market is five contracts only because one would exceed the limit on contract size: {Market} hands every call
+/// it does not know to its {MarketPanels}, that to its {MarketDisputes}, that to its {MarketJuries}, and that to its
+/// {MarketVerdicts}, the rarer the later; all run as the market's own code. All are built from the same parameters and
+/// have no storage but what stands here.
 abstract contract MarketBase is IMarketBase {
+    using SafeCast for uint256;
+
     /// @inheritdoc IMarketBase
     IVault public immutable vault;
     /// @inheritdoc IMarketBase
@@ -61,9 +67,11 @@ abstract contract MarketBase is IMarketBase {
         );
         require(parameters_.bondShare <= PPM, TermOutOfRange("bondShare", parameters_.bondShare, 0, PPM));
         // A slot that leaves right after a seal must stay liable until that batch's last round has been judged.
-        // Reveal, challenge and the last judging, and for each round its check and the time to call for the next.
-        uint256 longest = uint256(parameters_.maxWindow) * (3 + 2 * (1 + uint256(MAX_ROUNDS)))
-            + uint256(parameters_.drawDelay) * MAX_ROUNDS;
+        // Reveal and the last judging; for each round its check and the time to call for the next; then a challenge, the
+        // opening and the first appeal; and for each jury two draws, the opening of its ballots, and the next appeal.
+        uint256 longest = uint256(parameters_.maxWindow)
+            * (2 + 2 * (1 + uint256(MAX_ROUNDS)) + 3 + 4 * uint256(MAX_TIER))
+            + uint256(parameters_.drawDelay) * (MAX_ROUNDS + 2 * uint256(MAX_TIER));
         require(
             registry_.unbondingPeriod() >= longest,
             TermOutOfRange("unbondingPeriod", registry_.unbondingPeriod(), longest, type(uint48).max)
@@ -106,6 +114,66 @@ abstract contract MarketBase is IMarketBase {
         if (context.state.revealedAt != 0) context.entropy = _book.entropy[context.id];
         context.byRequester =
             msg.sender == terms.requester || (msg.sender == terms.delegate && terms.delegate != address(0));
+    }
+
+    /// @dev Hands the call to `target`, which runs on this contract's storage, and returns what it returns.
+    function _delegate(address target) internal {
+        assembly {
+            calldatacopy(0, 0, calldatasize())
+            let success := delegatecall(gas(), target, 0, calldatasize(), 0, 0)
+            returndatacopy(0, 0, returndatasize())
+            switch success
+            case 0 { revert(0, returndatasize()) }
+            default { return(0, returndatasize()) }
+        }
+    }
+
+    /// @dev Reverts unless `half` was built for the same deployment.
+    function _requireTwin(MarketBase half) internal view {
+        require(
+            address(half.vault()) == address(vault) && address(half.registry()) == address(registry)
+                && keccak256(abi.encode(half.parameters())) == keccak256(abi.encode(parameters())),
+            ForeignHalf(address(half))
+        );
+    }
+
+    /// @dev What a task of the batch pays.
+    function _priceOf(Terms calldata terms, Context memory context) internal view returns (uint96) {
+        return context.state.rebid ? _book.rebids[context.id] : terms.price;
+    }
+
+    /// @dev What a claim of `count` tasks puts at stake.
+    function _lockOf(Terms calldata terms, uint96 price, uint256 count) internal pure returns (uint96) {
+        uint256 worth = count * price;
+        return worth > terms.slashAmount ? worth.toUint96() : terms.slashAmount;
+    }
+
+    function _share(uint256 amount, uint256 share) internal pure returns (uint96) {
+        return (amount * share / PPM).toUint96();
+    }
+
+    /// @dev Books that `settled` assignments ended, pays and burns out of the batch's lock, and closes a batch of which
+    /// nothing is open.
+    function _finish(Context memory context, uint16 settled, Payment[] memory payments, uint96 burn) internal {
+        BatchState storage state = _book.batches[context.id];
+        uint16 open = state.open - settled;
+        bytes32 lockId = BatchId.unwrap(context.id);
+        if (open == 0 && context.state.sealedAt != 0) {
+            _forget(context.id, context.state.rebid);
+            vault.close(lockId, payments, burn);
+        } else {
+            state.open = open;
+            if (context.state.bondBurned) state.bondBurned = true;
+            if (payments.length != 0 || burn != 0) vault.release(lockId, payments, burn);
+        }
+    }
+
+    /// @dev Erases a batch of which nothing is open.
+    function _forget(BatchId id, bool wasRebid) internal {
+        delete _book.batches[id];
+        delete _book.entropy[id];
+        if (wasRebid) delete _book.rebids[id];
+        emit BatchClosed(id);
     }
 
     function _content(bytes32 manifest, bytes calldata envelope) internal pure returns (bytes32) {

@@ -18,6 +18,7 @@ import {
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {MarketBase} from "./MarketBase.sol";
+import {MarketDisputes} from "./MarketDisputes.sol";
 import {Context} from "./libraries/Book.sol";
 import {Judging} from "./libraries/Judging.sol";
 import {Panels} from "./libraries/Panels.sol";
@@ -26,9 +27,20 @@ import {Pricing} from "./libraries/Pricing.sol";
 /// @title The part of a market that runs again and judges; see {MarketBase}
 /// @dev Useless by itself: called directly, it finds no batch in its own storage.
 contract MarketPanels is IPanels, MarketBase {
-    constructor(IVault vault_, IRegistry registry_, Parameters memory parameters_)
+    /// @notice Answers every call this contract does not know.
+    MarketDisputes public immutable disputes;
+
+    constructor(IVault vault_, IRegistry registry_, Parameters memory parameters_, MarketDisputes disputes_)
         MarketBase(vault_, registry_, parameters_)
-    {}
+    {
+        disputes = disputes_;
+        _requireTwin(disputes_);
+    }
+
+    /// @dev Runs {MarketDisputes} on this contract's storage and returns what it returns.
+    fallback() external {
+        _delegate(address(disputes));
+    }
 
     /// @inheritdoc IPanels
     function batchState(BatchId id) external view returns (BatchState memory) {
@@ -112,9 +124,14 @@ contract MarketPanels is IPanels, MarketBase {
         require(context.byRequester, NotPermitted(msg.sender, terms.requester));
         require(context.state.revealedAt != 0, NotRevealed(context.id));
         require(!context.state.judged, AlreadyJudged(context.id));
+        uint96 price = _priceOf(terms, context);
+        uint96 backing;
         for (uint256 i; i < exceptions.length; ++i) {
-            Judging.except(_book, terms, batch, context, exceptions[i]);
+            if (!Judging.except(_book, terms, batch, context, exceptions[i])) continue;
+            (, uint96 beyondBond) = Pricing.reserve(terms, price, exceptions[i].submission.count, parameters());
+            backing += beyondBond;
         }
+        if (backing != 0) vault.lock(BatchId.unwrap(context.id), terms.requester, backing);
         if (last) {
             _book.batches[context.id].judged = true;
             emit Judged(context.id);

@@ -212,21 +212,20 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function slash(address node, uint96 committed, uint96 penalty, uint96 reward, address[] calldata right) external {
+    function slash(address node, uint96 committed, uint96 penalty, Payment[] calldata payments) external {
         NodeState storage state = _nodes[msg.sender][node];
         state.committed -= uint256(committed).toUint88();
         // The penalty is part of what was committed, and committed never exceeds stake: it is always there whole.
         state.stake -= uint256(penalty).toUint88();
 
-        uint96 each = right.length == 0 ? 0 : (reward / right.length).toUint96();
-        Payment[] memory payments = new Payment[](each == 0 ? 0 : right.length);
+        uint256 paid;
         for (uint256 i; i < payments.length; ++i) {
-            payments[i] = Payment(right[i], each);
+            paid += payments[i].amount;
         }
-        uint96 rewarded = (uint256(each) * payments.length).toUint96();
-        emit Slashed(msg.sender, node, penalty, rewarded);
+        require(penalty <= committed && paid <= penalty, InvalidSlash(node, committed, penalty, paid));
+        emit Slashed(msg.sender, node, penalty, uint96(paid));
 
-        vault.release(_lockId(msg.sender, node), payments, penalty - rewarded);
+        vault.release(_lockId(msg.sender, node), payments, penalty - uint96(paid));
     }
 
     /// @inheritdoc IRegistry

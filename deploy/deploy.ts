@@ -20,7 +20,7 @@ import { classIdOf, type HostClass } from "#sdk/terms.ts";
 import type { DeployParameters } from "./parameters.ts";
 
 /** What is deployed, in order. */
-export type DeployStep = "token" | "vault" | "registry" | "panels" | "market" | "class";
+export type DeployStep = "token" | "vault" | "registry" | "verdicts" | "juries" | "disputes" | "panels" | "market" | "class";
 
 /** What {@link deploySurety} takes. */
 export interface DeployRequest {
@@ -106,9 +106,17 @@ async function deployWith(provider: Provider, request: DeployRequest): Promise<D
   const { minStake, activationDelay, unbondingPeriod } = parameters;
   const registry = await create("registry", "Registry", [vault.address, minStake, activationDelay, unbondingPeriod]);
   await Promise.all([token.mined, vault.mined, registry.mined]);
-  const panels = await create("panels", "MarketPanels", [vault.address, registry.address, parameters]);
+  const base = [vault.address, registry.address, parameters];
+  // Each part hands what it does not know to the one before it here, and checks that one when it is made.
+  const verdicts = await create("verdicts", "MarketVerdicts", base);
+  await verdicts.mined;
+  const juries = await create("juries", "MarketJuries", [...base, verdicts.address]);
+  await juries.mined;
+  const disputes = await create("disputes", "MarketDisputes", [...base, juries.address]);
+  await disputes.mined;
+  const panels = await create("panels", "MarketPanels", [...base, disputes.address]);
   await panels.mined;
-  const market = await create("market", "Market", [vault.address, registry.address, parameters, panels.address]);
+  const market = await create("market", "Market", [...base, panels.address]);
   const wasm: HostClass = {
     market: market.address,
     runtime: "wasm",

@@ -709,7 +709,7 @@ interface IPanels is IMarketBase {
 /// @title Disputes: whoever disagrees with an exception, a silence or a result; see docs/protocol.md
 /// @notice A dispute is about one task of one assignment, and its ruling is a digest: who committed to another one
 /// differs. An assignment has one dispute at most. Every call takes the whole panel and checks it against what is stored.
-/// Nobody is slashed before {conclude}, and that comes only when nobody can appeal any more.
+/// Nobody is slashed before {IVerdicts.conclude}, and that comes only when nobody can appeal any more.
 interface IDisputes is IMarketBase {
     /// @notice What is stored of a dispute; zeros if there is none.
     function disputeOf(BatchId id, uint16 assignment) external view returns (Dispute memory);
@@ -768,12 +768,15 @@ interface IDisputes is IMarketBase {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Ends a step whose deadline has passed or in which everybody has done its part. Anybody may.
-    function rule(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
-
     /// @notice Calls for a jury: of 2q+1, and once more of twice as many. Anybody with stake may, and the requester; the
     /// bond is what the jury costs. A member that would be slashed needs none for the first.
     function appeal(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
+}
+
+/// @title Juries: fresh nodes that decide what a panel could not, or what somebody does not believe; see {IDisputes}
+interface IJuries is IMarketBase {
+    /// @notice Ends a step whose deadline has passed or in which everybody has done its part. Anybody may.
+    function rule(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
 
     /// @notice Draws the jury once its entropy is known. Anybody may.
     function convene(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
@@ -807,7 +810,10 @@ interface IDisputes is IMarketBase {
         bytes32 value,
         bytes32 salt
     ) external;
+}
 
+/// @title Verdicts: the end of an excepted or disputed assignment; see {IDisputes}
+interface IVerdicts is IMarketBase {
     /// @notice Settles an excepted or disputed assignment once nobody can challenge or appeal any more. Anybody may.
     function conclude(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
 }
@@ -819,4 +825,4 @@ interface IDisputes is IMarketBase {
 /// @dev Terms, batch, submissions and answers come in calldata and are checked against stored hashes. No owner, no
 /// proxy. Trusts {IVault} and {IRegistry} of its deployment, and block hashes: who produces the entropy block and is
 /// also the requester can withhold that block to draw again.
-interface IMarket is IBatches, IPanels, IDisputes {}
+interface IMarket is IBatches, IPanels, IDisputes, IJuries, IVerdicts {}

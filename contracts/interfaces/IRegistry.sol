@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IVault} from "./IVault.sol";
+import {IVault, Payment} from "./IVault.sol";
 
 /// @notice The id of a class of hosts: keccak256(abi.encode(Class)).
 type ClassId is bytes32;
@@ -136,6 +136,8 @@ interface IRegistry {
     error NothingUnbonding(address node);
     /// @notice `node` backs its slots: `stake` is not below `backing`.
     error SlotBacked(address node, uint256 stake, uint256 backing);
+    /// @notice A slash of `penalty` out of `committed` that pays `paid` of it: each must cover the next.
+    error InvalidSlash(address node, uint256 committed, uint256 penalty, uint256 paid);
 
     /// @notice The vault whose token is staked.
     function vault() external view returns (IVault);
@@ -184,9 +186,9 @@ interface IRegistry {
     function commitSeat(address node, uint96 amount) external;
     /// @notice Frees committed stake.
     function release(StakeShare[] calldata commitments) external;
-    /// @notice Frees `committed` of the node's stake and takes `penalty` of that: `reward` is split evenly among `right`,
-    /// what remains is burned.
-    function slash(address node, uint96 committed, uint96 penalty, uint96 reward, address[] calldata right) external;
+    /// @notice Frees `committed` of the node's stake and takes `penalty` of that: `payments` come out of it, what remains is
+    /// burned.
+    function slash(address node, uint96 committed, uint96 penalty, Payment[] calldata payments) external;
     /// @notice Takes up to `amount` from what the node has not committed, else from what it is unbonding, and burns it.
     /// @return taken What there was.
     function fine(address node, uint96 amount) external returns (uint96 taken);

@@ -8,15 +8,17 @@ import {BatchId, IMarketEvents, Submission} from "../interfaces/IMarket.sol";
 /// - Claimed: its node computes.
 /// - Submitted: its node has committed.
 /// - Void: its node was late; the slice can be claimed again.
+/// - Contended: submitted, and excepted or disputed.
 enum AssignmentStatus {
     None,
     Claimed,
     Submitted,
-    Void
+    Void,
+    Contended
 }
 
 /// @notice An assignment in one word. Claimed and Void: node | first | count | deadline | status, 160 + 24 + 24 + 32
-/// bits above 16. Submitted: the hash of the {Submission}, its last eight bits replaced by the status.
+/// bits above 16. Submitted and Contended: the hash of the {Submission}, its last eight bits replaced by the status.
 type AssignmentWord is uint256;
 
 /// @notice A claim, unpacked.
@@ -28,7 +30,7 @@ struct Claim {
 }
 
 /// @title Assignments: the only writer of an assignment's status
-/// @notice None -> Claimed -> Submitted -> None (settled); Claimed -> Void -> Claimed.
+/// @notice None -> Claimed -> Submitted -> None (settled); Claimed -> Void -> Claimed; Submitted -> Contended -> None.
 library Assignments {
     /// @notice A fresh claim.
     function claim(mapping(uint16 => AssignmentWord) storage words, uint16 assignment, Claim memory claim_) internal {
@@ -39,7 +41,18 @@ library Assignments {
     function submit(mapping(uint16 => AssignmentWord) storage words, uint16 assignment, Submission memory submission)
         internal
     {
-        words[assignment] = _hash(submission);
+        words[assignment] = _hash(submission, AssignmentStatus.Submitted);
+    }
+
+    /// @notice Submitted or Contended -> Contended, if `submission` is what was submitted.
+    function contend(
+        mapping(uint16 => AssignmentWord) storage words,
+        BatchId id,
+        uint16 assignment,
+        Submission calldata submission
+    ) internal {
+        requireHeld(words, id, assignment, submission);
+        words[assignment] = _hash(submission, AssignmentStatus.Contended);
     }
 
     /// @notice Claimed -> Void. The slice's bounds stay.
@@ -48,30 +61,38 @@ library Assignments {
         words[assignment] = _pack(claim_, AssignmentStatus.Void);
     }
 
-    /// @notice Submitted -> None, if `submission` is what was submitted.
+    /// @notice Submitted or Contended, as `expected` says, -> None, if `submission` is what was submitted.
     function settle(
         mapping(uint16 => AssignmentWord) storage words,
         BatchId id,
         uint16 assignment,
-        Submission calldata submission
+        Submission calldata submission,
+        AssignmentStatus expected
     ) internal {
-        requireSubmitted(words, id, assignment, submission);
+        _requireRecord(words, id, assignment, submission, expected);
         words[assignment] = AssignmentWord.wrap(0);
     }
 
-    /// @notice Reverts unless `submission` is what was submitted.
+    /// @notice Reverts unless `submission` is what was submitted, and neither excepted nor disputed.
     function requireSubmitted(
         mapping(uint16 => AssignmentWord) storage words,
         BatchId id,
         uint16 assignment,
         Submission calldata submission
     ) internal view {
-        AssignmentWord word = words[assignment];
-        _requireStatus(id, assignment, statusOf(word), AssignmentStatus.Submitted);
-        require(
-            AssignmentWord.unwrap(word) == AssignmentWord.unwrap(_hash(submission)),
-            IMarketEvents.WrongRecord(id, assignment)
-        );
+        _requireRecord(words, id, assignment, submission, AssignmentStatus.Submitted);
+    }
+
+    /// @notice Reverts unless `submission` is what was submitted, be it contended or not.
+    function requireHeld(
+        mapping(uint16 => AssignmentWord) storage words,
+        BatchId id,
+        uint16 assignment,
+        Submission calldata submission
+    ) internal view {
+        bool contended = statusOf(words[assignment]) == AssignmentStatus.Contended;
+        AssignmentStatus expected = contended ? AssignmentStatus.Contended : AssignmentStatus.Submitted;
+        _requireRecord(words, id, assignment, submission, expected);
     }
 
     /// @notice The claim of an assignment in status `expected`, which is Claimed or Void.
@@ -92,6 +113,21 @@ library Assignments {
         return AssignmentStatus(AssignmentWord.unwrap(word) & 0xff);
     }
 
+    function _requireRecord(
+        mapping(uint16 => AssignmentWord) storage words,
+        BatchId id,
+        uint16 assignment,
+        Submission calldata submission,
+        AssignmentStatus expected
+    ) private view {
+        AssignmentWord word = words[assignment];
+        _requireStatus(id, assignment, statusOf(word), expected);
+        require(
+            AssignmentWord.unwrap(word) == AssignmentWord.unwrap(_hash(submission, expected)),
+            IMarketEvents.WrongRecord(id, assignment)
+        );
+    }
+
     function _requireStatus(BatchId id, uint16 assignment, AssignmentStatus actual, AssignmentStatus expected)
         private
         pure
@@ -107,9 +143,7 @@ library Assignments {
         );
     }
 
-    function _hash(Submission memory submission) private pure returns (AssignmentWord) {
-        return AssignmentWord.wrap(
-            uint256(keccak256(abi.encode(submission))) & ~uint256(0xff) | uint8(AssignmentStatus.Submitted)
-        );
+    function _hash(Submission memory submission, AssignmentStatus status) private pure returns (AssignmentWord) {
+        return AssignmentWord.wrap(uint256(keccak256(abi.encode(submission))) & ~uint256(0xff) | uint8(status));
     }
 }

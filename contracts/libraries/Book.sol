@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BatchId, BatchState, PanelState, Round} from "../interfaces/IMarket.sol";
+import {BatchId, BatchState, Dispute, Juror, Jury, PanelState, Round} from "../interfaces/IMarket.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {AssignmentWord} from "./Assignments.sol";
 
@@ -14,6 +14,10 @@ import {AssignmentWord} from "./Assignments.sol";
 /// @param rounds Later rounds, by {Panels.roundKey}.
 /// @param roundHashes Block hashes that decide later rounds, by {Panels.roundKey}.
 /// @param answers Hash of each {Answer}, by {Panels.seatKey}.
+/// @param disputes See {Disputes}; so are the rest, each by its keys.
+/// @param digests Rulings; what members opened; ballots, and once they are open what they say.
+/// @param juries Tier 0 is the panel itself: its appellant is the challenger.
+/// @param jurors Who sits on them.
 struct Book {
     mapping(BatchId id => BatchState state) batches;
     mapping(BatchId id => bytes32 entropy) entropy;
@@ -23,6 +27,10 @@ struct Book {
     mapping(bytes32 roundKey => Round round) rounds;
     mapping(bytes32 roundKey => bytes32 blockHash) roundHashes;
     mapping(bytes32 seatKey => bytes32 answerHash) answers;
+    mapping(bytes32 disputeKey => Dispute dispute) disputes;
+    mapping(bytes32 key => bytes32 digest) digests;
+    mapping(bytes32 juryKey => Jury jury) juries;
+    mapping(bytes32 jurorKey => Juror juror) jurors;
 }
 
 /// @notice What one call knows about its batch: read once, checked against the calldata.

@@ -56,6 +56,21 @@ library Commitment {
         return MerkleProof.verify(proof, root, leaf(market, batch, member, opening));
     }
 
+    /// @notice What a juror commits to before any result of its jury is known.
+    /// @param value The task's output root: an opened digest does not tell it, so that a copied one is worthless.
+    function ballot(
+        address market,
+        bytes32 batch,
+        uint256 assignment,
+        uint256 task,
+        uint256 tier,
+        address juror,
+        bytes32 value,
+        bytes32 salt
+    ) internal view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, market, batch, assignment, task, tier, juror, value, salt));
+    }
+
     /// @notice What a requester commits to when it posts a batch: its secret for that one batch.
     function seed(address market, bytes32 job, uint64 sequence, bytes32 secret) internal view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, market, job, sequence, secret));

@@ -10,6 +10,7 @@ import {
     IMarketEvents,
     MAX_ROUNDS,
     MAX_SEATS,
+    Matter,
     PanelState,
     Round,
     SeatId,
@@ -17,13 +18,17 @@ import {
     Terms,
     Verdict
 } from "../interfaces/IMarket.sol";
+import {Assignments, AssignmentWord} from "./Assignments.sol";
 import {Book, Context, PanelView} from "./Book.sol";
 import {Clock} from "./Clock.sol";
+import {Disputes} from "./Disputes.sol";
 import {Panels} from "./Panels.sol";
 import {PPM, Sampling} from "./Sampling.sol";
 
 /// @title Judging: what a panel does, and what is done about one that does not simply agree
 library Judging {
+    using Assignments for mapping(uint16 => AssignmentWord);
+
     /// @notice See {IPanels.answer}; the event is the market's.
     function answer(
         Book storage book,
@@ -112,16 +117,24 @@ library Judging {
     }
 
     /// @notice Lists one exception; see {IPanels.judge}.
+    /// @return first Whether it is the first of its assignment, for which the requester has to put up a reserve.
     function except(
         Book storage book,
         Terms calldata terms,
         Batch calldata batch,
         Context memory context,
         Exception calldata exception
-    ) internal {
+    ) internal returns (bool first) {
         uint16 assignment = exception.assignment;
         Submission calldata submission = exception.submission;
-        PanelView memory panel = Panels.viewOf(book, terms, context, assignment, submission);
+        first = book.panels[context.id][assignment].verdict == Verdict.None;
+        if (first) book.assignments[context.id].requireSubmitted(context.id, assignment, submission);
+        else book.assignments[context.id].requireHeld(context.id, assignment, submission);
+        PanelView memory panel = Panels.sampledOf(book, terms, context, assignment, submission);
+        require(
+            book.disputes[Disputes.key(context.id, assignment)].matter == Matter.None,
+            IMarketEvents.AlreadyDisputed(assignment)
+        );
         Clock.requireBefore(panel.deadline + terms.windows.judge);
         require(
             panel.answered >= panel.needed || block.timestamp > panel.deadline,
@@ -135,6 +148,8 @@ library Judging {
         );
 
         PanelState memory state = panel.state;
+        // What a panel is compared on is one task, so that one dispute can decide all of it.
+        require(first || exception.witness == state.witness, IMarketEvents.WitnessDiffers(assignment, state.witness));
         address node;
         if (exception.verdict == Verdict.NoMajority) {
             require(state.verdict == Verdict.None, IMarketEvents.AlreadyExcepted(assignment));
@@ -153,6 +168,7 @@ library Judging {
             require(agreeing >= majority, IMarketEvents.PanelOpen(assignment, agreeing, majority));
         }
 
+        book.assignments[context.id].contend(context.id, assignment, submission);
         PanelState storage stored = book.panels[context.id][assignment];
         stored.verdict = exception.verdict;
         stored.accused = state.accused;

@@ -20,7 +20,7 @@ import {Sampling} from "./Sampling.sol";
 library Panels {
     using Assignments for mapping(uint16 => AssignmentWord);
 
-    /// @notice Where the panel of a sampled assignment stands; reverts if there is none.
+    /// @notice Where the panel of a sampled assignment stands; reverts if there is none, and if it is excepted or disputed.
     function viewOf(
         Book storage book,
         Terms calldata terms,
@@ -28,11 +28,47 @@ library Panels {
         uint16 assignment,
         Submission calldata submission
     ) internal view returns (PanelView memory panel) {
-        require(context.state.revealedAt != 0, IMarketEvents.NotRevealed(context.id));
         book.assignments[context.id].requireSubmitted(context.id, assignment, submission);
+        return sampledOf(book, terms, context, assignment, submission);
+    }
+
+    /// @notice The same for a submission that was checked already, be it contended or not.
+    function sampledOf(
+        Book storage book,
+        Terms calldata terms,
+        Context memory context,
+        uint16 assignment,
+        Submission calldata submission
+    ) internal view returns (PanelView memory panel) {
+        require(context.state.revealedAt != 0, IMarketEvents.NotRevealed(context.id));
         panel.sampled = Sampling.sampledCount(context.entropy, submission.first, submission.count, terms.rate);
         require(panel.sampled != 0, IMarketEvents.NotSampled(context.id, assignment));
         fill(book, terms, context, assignment, panel);
+    }
+
+    /// @notice Reverts unless `given` are all the answers there are, in order of rounds and seats; erases them if asked.
+    function takeAnswers(
+        Book storage book,
+        Terms calldata terms,
+        BatchId id,
+        uint16 assignment,
+        PanelView memory panel,
+        Answer[] calldata given,
+        bool erase
+    ) internal {
+        require(given.length == panel.answered, IMarketEvents.WrongAnswers(assignment));
+        if (panel.answered == 0) return;
+        uint256 found;
+        for (uint256 round; round <= panel.state.rounds; ++round) {
+            uint256 seats = seatsIn(book, terms, id, assignment, uint8(round));
+            for (uint256 seat; seat < seats; ++seat) {
+                bytes32 key = seatKey(id, assignment, uint8(round), uint8(seat));
+                bytes32 stored = book.answers[key];
+                if (stored == 0) continue;
+                require(stored == answerHash(given[found++]), IMarketEvents.WrongAnswers(assignment));
+                if (erase) delete book.answers[key];
+            }
+        }
     }
 
     /// @notice Fills in all of `panel` but `sampled`.

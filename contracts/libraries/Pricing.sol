@@ -28,6 +28,27 @@ library Pricing {
         bond = (bondFixed + budget * bondShare / PPM).toUint96();
     }
 
+    /// @notice Seats of a jury: 2q+1, and twice as many in the second.
+    function jurySeats(Terms calldata terms, uint256 tier) internal pure returns (uint256) {
+        return tier * (2 * uint256(terms.quorum) + 1);
+    }
+
+    /// @notice See {IDisputes.reserve}.
+    /// @dev amount = max(bondFixed, count*price) + what both juries cost + challengeBond: a requester that accused falsely
+    /// loses the first and pays the rest. The batch's bond holds count*price*bondShare of it for every assignment.
+    function reserve(Terms calldata terms, uint96 price, uint256 count, Parameters memory parameters)
+        internal
+        pure
+        returns (uint96 amount, uint96 beyondBond)
+    {
+        uint256 worth = count * price;
+        uint256 penalty = worth > parameters.bondFixed ? worth : parameters.bondFixed;
+        uint256 juries = (jurySeats(terms, 1) + jurySeats(terms, 2)) * terms.verifierPrice;
+        amount = (penalty + juries + parameters.challengeBond).toUint96();
+        // Never negative: bondShare is at most the whole.
+        beyondBond = (amount - worth * parameters.bondShare / PPM).toUint96();
+    }
+
     /// @notice See {IPanels.rebid}.
     function rebid(
         Book storage book,

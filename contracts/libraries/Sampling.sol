@@ -72,4 +72,15 @@ library Sampling {
     {
         return keccak256(abi.encode("surety/draw", entropy_, fresh, assignment, round));
     }
+
+    /// @notice The key of the order in which slots are drawn for a jury.
+    /// @param fresh Hash of a block that did not exist when the jury was called.
+    /// @param call 2*tier for the first draw, 2*tier+1 for that of the seats that stayed empty.
+    function juryKey(bytes32 entropy_, bytes32 fresh, uint256 assignment, uint256 call)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode("surety/jury", entropy_, fresh, assignment, call));
+    }
 }

@@ -24,7 +24,10 @@ import {Lock} from "../interfaces/IVault.sol";
 import {Commitment} from "../libraries/Commitment.sol";
 import {PPM, Sampling} from "../libraries/Sampling.sol";
 import {Market} from "../Market.sol";
+import {MarketDisputes} from "../MarketDisputes.sol";
+import {MarketJuries} from "../MarketJuries.sol";
 import {MarketPanels} from "../MarketPanels.sol";
+import {MarketVerdicts} from "../MarketVerdicts.sol";
 import {Registry} from "../Registry.sol";
 import {SuretyToken} from "../SuretyToken.sol";
 import {Vault} from "../Vault.sol";
@@ -97,9 +100,12 @@ contract MarketActors {
         vm.roll(block_);
         token = new SuretyToken(address(this), 1e30);
         vault = new Vault(token);
-        registry = new Registry(vault, 50_000, ACTIVATION, 13 * WINDOW * 2 + 4 * 60);
+        registry = new Registry(vault, 50_000, ACTIVATION, 23 * WINDOW * 2 + 8 * 60);
         Parameters memory parameters = Parameters(60, CLAIM_WINDOW, 4, 60, BOND_FIXED, 50_000, 600);
-        MarketPanels panels = new MarketPanels(vault, registry, parameters);
+        MarketJuries juries =
+            new MarketJuries(vault, registry, parameters, new MarketVerdicts(vault, registry, parameters));
+        MarketDisputes disputes = new MarketDisputes(vault, registry, parameters, juries);
+        MarketPanels panels = new MarketPanels(vault, registry, parameters, disputes);
         market = IMarket(address(new Market(vault, registry, parameters, panels)));
         class = registry.createClass(Class(address(market), Runtime.Wasm, true, 40_000, 10, 0));
         token.approve(address(vault), type(uint256).max);

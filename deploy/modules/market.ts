@@ -27,7 +27,10 @@ export function buildMarket(m: IgnitionModuleBuilder, token: Token) {
     bondShare: m.getParameter("bondShare"),
     challengeBond: m.getParameter("challengeBond"),
   };
-  const panels = m.contract("MarketPanels", [vault, registry, parameters]);
+  const verdicts = m.contract("MarketVerdicts", [vault, registry, parameters]);
+  const juries = m.contract("MarketJuries", [vault, registry, parameters, verdicts]);
+  const disputes = m.contract("MarketDisputes", [vault, registry, parameters, juries]);
+  const panels = m.contract("MarketPanels", [vault, registry, parameters, disputes]);
   const market = m.contract("Market", [vault, registry, parameters, panels]);
   m.call(registry, "createClass", [
     {

@@ -78,7 +78,17 @@ describe("deployment", function () {
 
   it("puts every contract on the chain with the parameters asked for", async () => {
     const { deployment, steps, rpc, request, deployer } = await deployFromArtifacts();
-    expect([...steps].sort()).to.deep.equal(["class", "market", "panels", "registry", "token", "vault"]);
+    expect([...steps].sort()).to.deep.equal([
+      "class",
+      "disputes",
+      "juries",
+      "market",
+      "panels",
+      "registry",
+      "token",
+      "vault",
+      "verdicts",
+    ]);
     await verifyDeployment(rpc, deployment);
     expect(deployment.token).to.include({ symbol: "SURE", decimals: 18 });
     expect(await reads.balanceOf(rpc, deployment.token.address, deployer)).to.equal(10n ** 27n);

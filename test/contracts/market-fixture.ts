@@ -23,8 +23,8 @@ export const PARAMETERS = {
 } as const;
 export const MIN_STAKE = 50_000n;
 export const ACTIVATION_DELAY = 600n;
-/** The least that `PARAMETERS` allow: 13 windows and 4 draw delays. */
-export const UNBONDING = 13n * DAY + 4n * 90n;
+/** The least that `PARAMETERS` allow: 23 windows and 8 draw delays. */
+export const UNBONDING = 23n * DAY + 8n * 90n;
 export const SLOT_STAKE = 40_000n;
 export const PRICE_FLOOR = 10n;
 /** What every node deposits into the registry's ledger, and what it stakes of that. */
@@ -153,6 +153,15 @@ export interface Deployment {
   second: Actor;
 }
 
+/** All parts of a market behind its first one. */
+export async function deployPanels(vault: Vault, registry: Registry, parameters: object) {
+  const verdicts = await ethers.deployContract("MarketVerdicts", [vault, registry, parameters as typeof PARAMETERS]);
+  const base = [vault, registry, parameters as typeof PARAMETERS] as const;
+  const juries = await ethers.deployContract("MarketJuries", [...base, verdicts]);
+  const disputes = await ethers.deployContract("MarketDisputes", [...base, juries]);
+  return await ethers.deployContract("MarketPanels", [...base, disputes]);
+}
+
 /** Vault, registry, market; nobody has done anything. */
 export async function deployBare() {
   const [admin, requester, delegate, stranger, ...others] = (await ethers.getSigners()) as [
@@ -166,7 +175,7 @@ export async function deployBare() {
   const token = await ethers.deployContract("SuretyToken", [admin.address, 10n ** 30n]);
   const vault = await ethers.deployContract("Vault", [token]);
   const registry = await ethers.deployContract("Registry", [vault, MIN_STAKE, ACTIVATION_DELAY, UNBONDING]);
-  const panels = await ethers.deployContract("MarketPanels", [vault, registry, PARAMETERS]);
+  const panels = await deployPanels(vault, registry, PARAMETERS);
   const deployed = await ethers.deployContract("Market", [vault, registry, PARAMETERS, panels]);
   const marketAddress = await deployed.getAddress();
   const market = await ethers.getContractAt("IMarket", marketAddress);

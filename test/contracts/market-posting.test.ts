@@ -5,6 +5,7 @@ import type { Vault } from "#sdk/types/index.ts";
 import {
   at,
   deployBare,
+  deployPanels,
   deployMarket,
   ethers,
   expectUntil,
@@ -37,7 +38,7 @@ const field = encodeBytes32String;
 describe("Market: deployment", () => {
   const deploy = async (vault: Vault, changes: object, unbonding = UNBONDING) => {
     const registry = await ethers.deployContract("Registry", [vault, MIN_STAKE, ACTIVATION_DELAY, unbonding]);
-    return await ethers.deployContract("MarketPanels", [vault, registry, { ...PARAMETERS, ...changes }]);
+    return await deployPanels(vault, registry, { ...PARAMETERS, ...changes });
   };
 
   const refused: [string, object, [string, bigint, bigint, bigint]][] = [
@@ -68,15 +69,11 @@ describe("Market: deployment", () => {
   it("refuses panels of other parameters, or of another registry", async () => {
     const { vault, registry } = await networkHelpers.loadFixture(deployBare);
     const otherVault = await ethers.deployContract("Vault", [await vault.token()]);
-    const otherParameters = await ethers.deployContract("MarketPanels", [
-      vault,
-      registry,
-      { ...PARAMETERS, challengeBond: 1n },
-    ]);
+    const otherParameters = await deployPanels(vault, registry, { ...PARAMETERS, challengeBond: 1n });
     for (const foreign of [otherParameters, await deploy(vault, {}), await deploy(otherVault, {})]) {
       const factory = await ethers.getContractFactory("Market");
       await expect(factory.deploy(vault, registry, PARAMETERS, foreign))
-        .to.be.revertedWithCustomError(factory, "ForeignPanels")
+        .to.be.revertedWithCustomError(factory, "ForeignHalf")
         .withArgs(await foreign.getAddress());
     }
   });

@@ -257,7 +257,10 @@ describe("the SDK's twins of the contracts", function () {
     const token = await ethers.deployContract("SuretyToken", [deployer!.address, 10n ** 30n]);
     const vault = await ethers.deployContract("Vault", [token]);
     const registry = await ethers.deployContract("Registry", [vault, 1n, 5, 2_000]);
-    const panels = await ethers.deployContract("MarketPanels", [vault, registry, parameters]);
+    const verdicts = await ethers.deployContract("MarketVerdicts", [vault, registry, parameters]);
+    const juries = await ethers.deployContract("MarketJuries", [vault, registry, parameters, verdicts]);
+    const disputes = await ethers.deployContract("MarketDisputes", [vault, registry, parameters, juries]);
+    const panels = await ethers.deployContract("MarketPanels", [vault, registry, parameters, disputes]);
     const market = await ethers.deployContract("Market", [vault, registry, parameters, panels]);
     const { chainId } = await ethers.provider.getNetwork();
     return { ethers, networkHelpers, deployer: deployer!, token, vault, registry, market, chainId };
