@@ -5,6 +5,7 @@ import { PRIMARY } from "./context.ts";
 import type { SuretyEvent } from "./events.ts";
 import type { AnswerRecord, AssignmentRecord, BatchRecord } from "./market-state.ts";
 import { juryBond, MAX_TIER } from "./pricing.ts";
+import { juryRuling, panelRuling } from "./settlement.ts";
 import type { Matter, Stage } from "./terms.ts";
 
 /** Who sits in a seat of a jury, and what it did there. */
@@ -213,20 +214,13 @@ export function expectedRuling(
   dispute: Pick<DisputeRecord, "stage" | "openings" | "rulings" | "juries">,
 ): string | undefined {
   const { stage, openings, rulings, juries } = dispute;
-  if (stage === "opening") {
-    return agreed([...openings.values()].map(({ digest }) => digest), (terms.quorum + 1) / 2); // prettier-ignore
-  }
-  if (stage === "showing") {
-    const { jurors } = juries.at(-1)!;
-    const opened = jurors.flatMap(({ digest }) => digest ?? []);
-    return agreed(opened, Math.floor(jurors.length / 2) + 1) ?? effectiveRuling({ rulings });
-  }
-  return effectiveRuling({ rulings });
-}
-
-/** The only digest that is among the opened ones at least so often. */
-function agreed(digests: readonly string[], least: number): string | undefined {
-  return digests.find((digest) => digests.filter((other) => other === digest).length >= least);
+  if (stage === "opening")
+    return panelRuling(
+      [...openings.values()].map(({ digest }) => digest),
+      terms.quorum,
+    );
+  const jury = stage === "showing" ? juries.at(-1) : undefined;
+  return (jury && juryRuling(jury.jurors.map(({ digest }) => digest))) ?? effectiveRuling({ rulings });
 }
 
 /**

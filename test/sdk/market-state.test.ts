@@ -17,6 +17,7 @@ import {
 } from "#sdk/market-state.ts";
 import { entropy, sampledTasks } from "#sdk/sampling.ts";
 import { contentHash } from "#sdk/terms.ts";
+import { DisputeSteps } from "../support/dispute-steps.ts";
 import {
   addressOf,
   BATCH_ID,
@@ -76,10 +77,9 @@ function eventful(): MarketHistory {
     .answerFrom(1, 1, 0)
     .answerFrom(1, 1, 2);
   history.judge(REQUESTER, [{ assignment: 0, verdict: "seat-differs", witness: 0, round: 0, seat: 1 }], true);
-  history
-    .wait(PARAMETERS.drawDelay + WINDOWS.check + 1)
-    .settle(first, [0])
-    .settle(first, [1]);
+  history.wait(PARAMETERS.drawDelay + WINDOWS.check + 1);
+  new DisputeSteps(history, 0).conclude();
+  history.settle(first, [1]);
   return history;
 }
 

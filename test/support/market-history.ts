@@ -4,7 +4,7 @@ import type { EventArguments, EventName, SuretyEvent } from "#sdk/events.ts";
 import { MarketState, type BatchRecord } from "#sdk/market-state.ts";
 import { abandonFine, MAX_ROUNDS, MAX_SEATS, quote, seatPay } from "#sdk/pricing.ts";
 import { entropy, isSampled, sampledCount } from "#sdk/sampling.ts";
-import type { Outcome, Parameters, Terms, Verdict } from "#sdk/terms.ts";
+import type { Matter, Outcome, Parameters, Stage, Terms, Verdict } from "#sdk/terms.ts";
 
 export const MARKET = addressOf("market");
 export const REQUESTER = addressOf("requester");
@@ -68,8 +68,34 @@ interface RoundData {
   blockHash?: string;
 }
 
-interface AssignmentData {
-  status: "claimed" | "submitted" | "void" | "settled";
+/** What the contract stores of a jury; by seat its jurors and what they showed. */
+export interface JuryData {
+  appellant: string;
+  seats: number;
+  entropyBlock: number;
+  call: number;
+  convened: boolean;
+  jurors: { node: string; cast: boolean; digest?: string }[];
+}
+
+/** What the contract stores of a dispute. */
+export interface DisputeData {
+  matter: Matter;
+  stage: Stage;
+  tier: number;
+  member: number;
+  task: number;
+  deadline: number;
+  /** By member. */
+  opened: Map<number, string>;
+  /** By tier; undefined for no majority. */
+  rulings: (string | undefined)[];
+  /** Tier 1 first. */
+  juries: JuryData[];
+}
+
+export interface AssignmentData {
+  status: "claimed" | "submitted" | "void" | "contended" | "settled";
   node: string;
   first: number;
   count: number;
@@ -80,6 +106,9 @@ interface AssignmentData {
   /** Members by place: 0 the primary, i+1 the i-th answer. */
   accused: number[];
   raisedAt: number;
+  /** Of the exceptions. */
+  witness: number;
+  dispute?: DisputeData;
   answers: { round: number; seat: number; node: string }[];
 }
 
@@ -330,7 +359,9 @@ export class MarketHistory {
     this.#requireBefore(assignment.deadline);
     assignment.status = "submitted";
     this.emit("Submitted", { id: BATCH_ID, assignment: index, node, ...this.#published(`${node} ${index}`) });
-    const submitted = this.#data.assignments.filter(({ status }) => status === "submitted" || status === "settled");
+    const submitted = this.#data.assignments.filter(
+      ({ status }) => status === "submitted" || status === "contended" || status === "settled",
+    );
     if (submitted.reduce((sum, { count }) => sum + count, 0) === this.count) this.#seal();
     return this;
   }
@@ -459,18 +490,43 @@ export class MarketHistory {
     return this.emit("Judged", { id: BATCH_ID });
   }
 
+  /** Ends a contended assignment as `MarketDisputes.conclude` does. `guilty` and `unpaid` are numbers of members. */
+  conclude(index: number, { guilty, unpaid, outcome }: { guilty: number[]; unpaid: number[]; outcome: Outcome }): this {
+    this.#requireOpen();
+    const assignment = this.#at(index);
+    check(assignment.status === "contended", "WrongStatus");
+    const { first, count } = assignment;
+    const sampled = sampledCount(this.#data.entropy, { first, count }, this.terms.rate);
+    if (sampled !== 0 && assignment.answers.length < this.panelOf(index).needed) this.#fineAbsent(index);
+    let paid = 0n;
+    for (let member = 0; member <= assignment.answers.length; ++member) {
+      if (guilty.includes(member) || unpaid.includes(member)) continue;
+      paid += member === 0 ? BigInt(count) * this.terms.price : seatPay(this.terms, sampled);
+    }
+    this.#data.paid += paid;
+    assignment.status = "settled";
+    const accused = guilty.reduce((mask, member) => mask | (1n << BigInt(member)), 0n);
+    this.emit("Settled", { id: BATCH_ID, assignment: index, outcome, paid, accused, penalty: 0n });
+    if (this.#open === 0) this.#close();
+    return this;
+  }
+
   // --- What the libraries do
 
   #except({ assignment: index, verdict, witness, round, seat }: Accusation): void {
-    const panel = this.#panel(index);
     const assignment = this.#at(index);
+    const isFirst = assignment.verdict === "none";
+    check(assignment.status === (isFirst ? "submitted" : "contended"), "WrongStatus");
+    const panel = this.panelOf(index);
     const { first, count } = assignment;
+    check(!assignment.dispute, "AlreadyDisputed");
     this.#requireBefore(panel.deadline + this.terms.windows.judge);
     check(panel.answered >= panel.needed || this.now > panel.deadline, "PanelOpen");
     check(
       isSampled(this.#data.entropy, { assignment: index, first, count }, this.terms.rate, witness),
       "NotASampledTask",
     );
+    check(isFirst || witness === assignment.witness, "WitnessDiffers");
     let accused = ZeroAddress;
     if (verdict === "no-majority") {
       check(assignment.verdict === "none", "AlreadyExcepted");
@@ -491,7 +547,9 @@ export class MarketHistory {
       assignment.accused.push(member);
       check(panel.answered + 1 - assignment.accused.length >= (this.terms.quorum + 1) / 2, "PanelOpen");
     }
+    assignment.status = "contended";
     assignment.verdict = verdict;
+    assignment.witness = witness;
     assignment.raisedAt = this.now;
     this.emit("Excepted", { id: BATCH_ID, assignment: index, verdict, witness, accused });
   }
@@ -512,8 +570,7 @@ export class MarketHistory {
     if (panel && panel.answered < panel.needed) this.#fineAbsent(index);
     let paid = 0n;
     for (let member = 0; member <= assignment.answers.length; ++member) {
-      if (assignment.accused.includes(member)) continue;
-      if (outcome === "no-majority" || (member === 0 && outcome === "exhausted")) continue;
+      if (member === 0 && outcome === "exhausted") continue;
       paid += member === 0 ? BigInt(count) * this.terms.price : seatPay(this.terms, sampled);
     }
     this.#data.paid += paid;
@@ -524,7 +581,6 @@ export class MarketHistory {
   #outcomeOf(sender: string, index: number, panel: PanelData | undefined): Outcome {
     const { sealedAt, revealedAt, judged } = this.#data;
     const { windows } = this.terms;
-    const assignment = this.#at(index);
     if (this.terms.mode === "trusted") return "paid";
     check(sealedAt !== 0, "NotSealed");
     if (revealedAt === 0) {
@@ -532,11 +588,6 @@ export class MarketHistory {
       return "forced";
     }
     const deadline = panel ? panel.deadline : revealedAt + windows.check;
-    if (panel && assignment.verdict !== "none") {
-      this.#requireAfter(assignment.raisedAt + windows.challenge);
-      if (assignment.verdict === "no-majority") return "no-majority";
-      return assignment.accused.includes(0) ? "primary-slashed" : "seat-slashed";
-    }
     if (panel && panel.answered < panel.needed) {
       check(this.now > deadline, "PanelOpen");
       if (panel.answered < panel.quorum) {
@@ -545,15 +596,22 @@ export class MarketHistory {
       }
     }
     if (this.#isByRequester(sender) || judged) return "paid";
-    this.#requireAfter(deadline + windows.judge);
+    // Until then anybody can call on the panel to open.
+    this.#requireAfter(deadline + windows.judge + (panel ? windows.challenge : 0));
     return "forced";
   }
 
   #panel(index: number): PanelData {
+    check(this.#data.revealedAt !== 0, "NotRevealed");
+    check(this.#at(index).status === "submitted", "WrongStatus");
+    return this.panelOf(index);
+  }
+
+  /** Where a panel stands, be its assignment contended or not. */
+  panelOf(index: number): PanelData {
     const { revealedAt } = this.#data;
     check(revealedAt !== 0, "NotRevealed");
     const assignment = this.#at(index);
-    check(assignment.status === "submitted", "WrongStatus");
     const { first, count, rounds, escalated, answers } = assignment;
     const { adaptive, quorum, rate, windows } = this.terms;
     const sampled = sampledCount(this.#data.entropy, { first, count }, rate);
@@ -651,7 +709,15 @@ export class MarketHistory {
 
   #assign(index: number, node: string, first: number, count: number): void {
     const deadline = this.now + this.terms.windows.submit;
-    const panel = { rounds: [], escalated: false, verdict: "none" as const, accused: [], raisedAt: 0, answers: [] };
+    const panel = {
+      rounds: [],
+      escalated: false,
+      verdict: "none" as const,
+      accused: [],
+      raisedAt: 0,
+      witness: 0,
+      answers: [],
+    };
     this.#data.assignments[index] = { status: "claimed", node, first, count, deadline, ...panel };
     this.emit("Claimed", { id: BATCH_ID, assignment: index, node, first, count, deadline });
   }
@@ -689,7 +755,7 @@ export class MarketHistory {
   }
 
   get #open(): number {
-    return this.#data.assignments.filter(({ status }) => status === "claimed" || status === "submitted").length;
+    return this.#data.assignments.filter(({ status }) => ["claimed", "submitted", "contended"].includes(status)).length;
   }
 
   #isByRequester(sender: string): boolean {
@@ -726,6 +792,7 @@ export class MarketHistory {
   }
 }
 
-function check(condition: boolean, error: string): void {
+/** Throws as the contract would. */
+export function check(condition: boolean, error: string): asserts condition {
   if (!condition) throw new Reverted(error);
 }
