@@ -35,7 +35,7 @@ export interface Deployment {
   vault: string;
   registry: string;
   market: string;
-  /** The market's other half. Nobody calls it directly. */
+  /** The market's second part, which leads to the others. Nobody calls it directly. */
   panels: string;
   /** The first block that can hold an event of these contracts. */
   startBlock: number;
@@ -219,7 +219,7 @@ export async function verifyDeployment(
   }
 }
 
-/** Not part of a market's interface: users never meet its halves. */
+/** Not part of a market's interface: users never meet its parts. */
 const panelsInterface = new Interface(["function panels() view returns (address)"]);
 
 function parseJson(text: string): unknown {

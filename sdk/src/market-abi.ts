@@ -4,7 +4,7 @@ import { IMarket__factory } from "./types/factories/interfaces/IMarket.sol/IMark
 import { IRegistry__factory } from "./types/factories/interfaces/IRegistry__factory.ts";
 import { IVault__factory } from "./types/factories/interfaces/IVault__factory.ts";
 
-/** Functions, events and errors of a market: both its halves answer at the market's address. */
+/** Functions, events and errors of a market: all its parts answer at the market's address. */
 export const marketInterface = IMarket__factory.createInterface();
 
 /** Functions, events and errors of the registry. */

@@ -4,12 +4,15 @@ import { AbiCoder, concat, hexlify, keccak256 } from "ethers";
 import fc from "fast-check";
 
 import {
+  ballotOf,
   batchNonce,
   commit,
+  DELIVERED,
   leaf,
   LEAF_TYPES,
   seedCommitment,
   taskDigest,
+  UNDELIVERED,
   verifyOpening,
   type Opening,
 } from "#sdk/commitment.ts";
@@ -127,6 +130,31 @@ describe("commitment", () => {
         },
       ),
     );
+  });
+
+  it("seals a juror's ballot as abi.encode writes it", () => {
+    const someBallot = fc.record({
+      assignment: fc.nat(65_535),
+      task: fc.nat(2 ** 24 - 1),
+      tier: fc.integer({ min: 1, max: 2 }),
+    });
+    const types = ["uint256", "address", "bytes32", "uint256", "uint256", "uint256", "address", "bytes32", "bytes32"];
+    fc.assert(
+      fc.property(someContext, someBallot, some32, some32, (context, ballot, value, salt) => {
+        const { chainId, market, batchId, member: juror } = context;
+        const { assignment, task, tier } = ballot;
+        const words = [chainId, market, batchId, assignment, task, tier, juror, value, salt];
+        expect(ballotOf({ chainId, market, batchId, juror, ...ballot }, value, salt)).to.equal(
+          keccak256(coder.encode(types, words)),
+        );
+      }),
+    );
+    const context = { ...CONTEXT, assignment: 2, task: 3, tier: 1, juror: address(0x0b) };
+    expect(ballotOf(context, filled(4), filled(5))).to.equal(
+      "0x5e4d60448e8485efd250a953781be5431c45fbe303295e569109ddd51689bc1d",
+    );
+    expect(code(() => ballotOf(context, "0x12", filled(5)))).to.equal("CONTEXT_INVALID");
+    expect([DELIVERED, UNDELIVERED].map(BigInt)).to.deep.equal([1n, 2n]);
   });
 
   it("builds OpenZeppelin's StandardMerkleTree, whatever the order of the openings", () => {

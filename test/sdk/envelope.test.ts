@@ -4,8 +4,10 @@ import { getAddress, hexlify } from "ethers";
 import type { SeatContext } from "#sdk/context.ts";
 import {
   checkEnvelopeProof,
+  deliveryEvidence,
   ENVELOPE_LENGTH,
   openEnvelope,
+  proofOfEvidence,
   proveEnvelope,
   sealEnvelope,
   type EnvelopeContent,
@@ -123,5 +125,17 @@ describe("envelope", () => {
     }
     const other = sealEnvelope({ ...REQUEST, nodeSecret: filled(0x78) });
     expect(code(() => checkEnvelopeProof(proof, { ...checkable, sealed: other }))).to.equal("ENVELOPE_PROOF_WRONG");
+  });
+
+  it("is proved to the market by 116 bytes, and by no others", () => {
+    const proof = proveEnvelope(REQUEST);
+    const checkable = { sealed, recipientPublicKey, context: CONTEXT };
+    const evidence = deliveryEvidence(proof);
+    expect(evidence).to.equal(proof.plaintext + proof.ephemeralSeed.slice(2));
+    expect(evidence).to.have.length(2 + 2 * 116);
+    expect(proofOfEvidence(evidence)).to.deep.equal(proof);
+    for (const lie of ["0x", "0x12", evidence.slice(0, -2), `${evidence}00`, evidence.replace("0x", "")]) {
+      expect(code(() => checkEnvelopeProof(proofOfEvidence(lie), checkable))).to.equal("ENVELOPE_PROOF_WRONG");
+    }
   });
 });

@@ -5,13 +5,15 @@ import { hkdfSync } from "node:crypto";
 import type { SeatContext, SequenceContext } from "#sdk/context.ts";
 import { SuretyError } from "#sdk/errors.ts";
 import { open, seal } from "#sdk/hpke.ts";
-import { batchSeed, encryptionKeyPair, envelopeSeed, plantedChoice, taskSalt } from "#sdk/seed.ts";
+import { ballotSalt, batchSeed, encryptionKeyPair, envelopeSeed, plantedChoice, taskSalt } from "#sdk/seed.ts";
 
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
 const SECRET = filled(0x42);
 const MARKET = "0x00000000000000000000000000000000000000aa";
 const SEQUENCE: SequenceContext = { chainId: 31337n, market: MARKET, jobId: filled(3), sequence: 5n };
 const SEAT: SeatContext = { chainId: 31337n, market: MARKET, batchId: filled(1), assignment: 2, round: 1, seat: 3 };
+
+const BALLOT = { chainId: 31337n, market: MARKET, batchId: filled(1), assignment: 2, task: 3, tier: 1 };
 
 const code = (act: () => unknown): string => {
   try {
@@ -53,6 +55,14 @@ describe("seed", () => {
     expect(batchSeed(SECRET, SEQUENCE)).to.equal(hexlify(new Uint8Array(expected)));
   });
 
+  it("derives a ballot's salt by HKDF-SHA256 as documented", () => {
+    const word = (value: bigint): Buffer => Buffer.from(value.toString(16).padStart(64, "0"), "hex");
+    const words = [BALLOT.chainId, BigInt(MARKET), BigInt(BALLOT.batchId), 2n, 3n, 1n];
+    const info = Buffer.concat([Buffer.from("surety/ballot-salt/v1"), ...words.map(word)]);
+    const expected = hkdfSync("sha256", Buffer.from(SECRET.slice(2), "hex"), Buffer.alloc(0), info, 32);
+    expect(ballotSalt(SECRET, BALLOT)).to.equal(hexlify(new Uint8Array(expected)));
+  });
+
   it("gives every purpose and every context another secret, and the same again", () => {
     const all = (): string[] => [
       batchSeed(SECRET, SEQUENCE),
@@ -68,6 +78,11 @@ describe("seed", () => {
       taskSalt(SECRET, { ...SEAT, round: 2 }, 0),
       taskSalt(SECRET, { ...SEAT, assignment: 3 }, 0),
       taskSalt(SECRET, { ...SEAT, batchId: filled(2) }, 0),
+      ballotSalt(SECRET, BALLOT),
+      ballotSalt(SECRET, { ...BALLOT, tier: 2 }),
+      ballotSalt(SECRET, { ...BALLOT, task: 4 }),
+      ballotSalt(SECRET, { ...BALLOT, assignment: 3 }),
+      ballotSalt(SECRET, { ...BALLOT, batchId: filled(2) }),
       hexlify(envelopeSeed(SECRET, SEAT, new Uint8Array(33), new Uint8Array(84))),
       hexlify(envelopeSeed(SECRET, SEAT, new Uint8Array(33), new Uint8Array(84).fill(1))),
       hexlify(envelopeSeed(SECRET, SEAT, new Uint8Array(33).fill(1), new Uint8Array(84))),

@@ -1,0 +1,58 @@
+import { expect } from "chai";
+import { AbiCoder, hexlify, keccak256 } from "ethers";
+import fc from "fast-check";
+import { disputeCost, juryBond, jurySeats, leastUnbondingPeriod, reserve } from "#sdk/pricing.ts";
+import { drawKey, juryKey } from "#sdk/sampling.ts";
+import { PARAMETERS, TERMS } from "../support/market-history.ts";
+
+const some32 = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => hexlify(bytes));
+
+describe("what disputes cost", () => {
+  const terms = { ...TERMS, quorum: 3, verifierPrice: 12n };
+
+  it("is a juror's pay for each of 2q+1 seats, and twice that", () => {
+    expect([1, 2].map((tier) => jurySeats(3, tier))).to.deep.equal([7, 14]);
+    expect([1, 2].map((tier) => jurySeats(15, tier))).to.deep.equal([31, 62]);
+    expect([1, 2].map((tier) => juryBond(terms, tier))).to.deep.equal([84n, 168n]);
+    expect(disputeCost(terms, PARAMETERS)).to.equal(84n + 7n);
+  });
+
+  it("is in the reserve with what a false accusation costs, less what the batch's bond has of it", () => {
+    const costs = 84n + 168n + 7n;
+    // 500 fixed, and a tenth of the price in the bond already.
+    expect(reserve(terms, 10n, 6, PARAMETERS)).to.deep.equal({ amount: 500n + costs, beyondBond: 494n + costs });
+    expect(reserve(terms, 10n, 50, PARAMETERS)).to.deep.equal({ amount: 500n + costs, beyondBond: 450n + costs });
+    expect(reserve(terms, 11n, 59, PARAMETERS)).to.deep.equal({ amount: 649n + costs, beyondBond: 585n + costs });
+    const whole = { ...PARAMETERS, bondShare: 1_000_000, challengeBond: 0n };
+    const free = { ...terms, verifierPrice: 0n };
+    expect(reserve(free, 100n, 50, whole)).to.deep.equal({ amount: 5000n, beyondBond: 0n });
+  });
+
+  it("leaves stake liable until the second jury is over", () => {
+    expect(leastUnbondingPeriod({ maxWindow: 100, drawDelay: 3 })).to.equal(100 * (2 + 10 + 3 + 8) + 3 * (4 + 4));
+  });
+});
+
+describe("the key of a jury's draw", () => {
+  it("is what abi.encode writes, and that of no panel", () => {
+    fc.assert(
+      fc.property(
+        some32,
+        some32,
+        fc.nat(65_535),
+        fc.nat(1),
+        fc.integer({ min: 1, max: 2 }),
+        (entropy, blockHash, assignment, call, tier) => {
+          const words = ["surety/jury", entropy, blockHash, assignment, 2 * tier + call];
+          const encoded = AbiCoder.defaultAbiCoder().encode(
+            ["string", "bytes32", "bytes32", "uint256", "uint256"],
+            words,
+          );
+          const key = juryKey({ entropy, blockHash, assignment, tier, call });
+          expect(key).to.equal(keccak256(encoded));
+          expect(key).to.not.equal(drawKey({ entropy, blockHash, assignment, round: 2 * tier + call }));
+        },
+      ),
+    );
+  });
+});
