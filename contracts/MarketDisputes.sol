@@ -163,7 +163,7 @@ contract MarketDisputes is IDisputes, MarketCases {
             require(member <= panel.answers.length, NoSuchMember(panel.assignment, member));
             task = 0;
         }
-        vault.lock(BatchId.unwrap(case_.context.id), msg.sender, _contestBond(terms));
+        vault.lock(BatchId.unwrap(case_.context.id), msg.sender, _contestBond(terms, panel, case_, member));
         _book.assignments[case_.context.id].contend(case_.context.id, panel.assignment, panel.submission);
         _begin(terms, case_, matter, Stage.Answering, task, member, false);
     }
@@ -180,7 +180,8 @@ contract MarketDisputes is IDisputes, MarketCases {
         address accused = _nodeOf(panel, case_.dispute.member);
         require(msg.sender == accused, NotPermitted(msg.sender, accused));
         emit ContestAnswered(case_.context.id, panel.assignment, msg.sender, evidence);
-        Disputes.callJury(_book, terms, case_, case_.dispute, terms.requester, _contestBond(terms));
+        uint96 bond = _contestBond(terms, panel, case_, case_.dispute.member);
+        Disputes.callJury(_book, terms, case_, case_.dispute, terms.requester, bond);
     }
 
     // --- Opening and appealing ---------------------------------------------------------------------------------------
@@ -278,8 +279,15 @@ contract MarketDisputes is IDisputes, MarketCases {
         return case_.panel.state.accused & (1 << member) != 0;
     }
 
-    function _contestBond(Terms calldata terms) private view returns (uint96) {
-        return uint96(Pricing.jurySeats(terms, 1) * terms.verifierPrice + _challengeBond);
+    function _contestBond(Terms calldata terms, Settlement calldata panel, Case memory case_, uint8 member)
+        private
+        view
+        returns (uint96)
+    {
+        uint256 pay = member == 0
+            ? uint256(panel.submission.count) * _priceOf(terms, case_.context)
+            : case_.panel.sampled * terms.verifierPrice;
+        return Pricing.contestBond(terms, pay, _challengeBond);
     }
 
     /// @dev The number of a member; beyond the last if it is none.

@@ -353,6 +353,9 @@ uint256 constant SLASH_FACTOR = 2;
 uint256 constant ABANDON_FINE = 100_000;
 /// @dev Parts per million of a seat's pay that not answering in time costs.
 uint256 constant ABSENT_FINE = 500_000;
+/// @dev Parts per million of the accused's pay that a contest costs which the requester loses, so that contesting those
+/// that sleep does not pay while fewer than one in eleven do.
+uint256 constant CONTEST_FINE = 100_000;
 /// @dev Parts per million of a member's lock that a difference costs where it is not proof of a lie.
 uint256 constant DIFFERENCE_FINE = 100_000;
 /// @dev Rounds after round 0 that a panel can have.
@@ -739,7 +742,7 @@ interface IDisputes is IMarketBase {
     function callPanel(Terms calldata terms, Batch calldata batch, Settlement calldata panel) external;
 
     /// @notice The requester contests the primary's result of `task` (Work), or that `member` delivered (Delivery), before
-    /// the judging ends. Locks a jury and the challenge bond out of its available money.
+    /// the judging ends. Locks a jury, the challenge bond and {CONTEST_FINE} of the accused's pay out of its available money.
     function contest(
         Terms calldata terms,
         Batch calldata batch,

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Batch, BatchId, IMarketEvents, Mode, Parameters, Terms} from "../interfaces/IMarket.sol";
+import {Batch, BatchId, CONTEST_FINE, IMarketEvents, Mode, Parameters, Terms} from "../interfaces/IMarket.sol";
 import {IVault, Payment} from "../interfaces/IVault.sol";
 import {Book, Context} from "./Book.sol";
 import {Clock} from "./Clock.sol";
@@ -47,6 +47,12 @@ library Pricing {
         amount = (penalty + juries + parameters.challengeBond).toUint96();
         // Never negative: bondShare is at most the whole.
         beyondBond = (amount - worth * parameters.bondShare / PPM).toUint96();
+    }
+
+    /// @notice What a contest locks: the first jury, the accused's allowance, and the fine for losing it.
+    /// @param pay Of the accused.
+    function contestBond(Terms calldata terms, uint256 pay, uint96 challengeBond) internal pure returns (uint96) {
+        return (jurySeats(terms, 1) * terms.verifierPrice + challengeBond + pay * CONTEST_FINE / PPM).toUint96();
     }
 
     /// @notice See {IPanels.rebid}.

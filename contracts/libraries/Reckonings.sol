@@ -5,6 +5,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {
     ABSENT_FINE,
     BatchId,
+    CONTEST_FINE,
     DIFFERENCE_FINE,
     HONEST_SHARE,
     IMarketEvents,
@@ -108,7 +109,7 @@ library Reckonings {
         }
         _excuseJurors(book, terms, case_, reckoning);
         if (case_.dispute.matter != Matter.None) {
-            _payOpeners(book, terms, panel, case_, reckoning, parameters, anybody);
+            _payOpeners(book, terms, panel, case_, reckoning, price, parameters, anybody);
             for (uint256 tier = 1; tier <= case_.dispute.tier; ++tier) {
                 _payJury(book, terms, case_, reckoning, tier, anybody, reserve);
             }
@@ -224,14 +225,17 @@ library Reckonings {
         Settlement calldata panel,
         Case memory case_,
         Reckoning memory reckoning,
+        uint96 price,
         Parameters memory parameters,
         bool anybody
     ) private {
         Matter matter = case_.dispute.matter;
         if (matter == Matter.Work || matter == Matter.Delivery) {
-            // A contest that the requester lost pays the accused, who had to answer it.
+            // A contest that the requester lost pays the accused, who had to answer it, and a fine.
             if (!anybody && case_.dispute.stage != Stage.Answering) {
                 _pay(reckoning, _nodeOf(panel, case_.dispute.member), parameters.challengeBond);
+                uint256 pay = _payOf(terms, panel, case_, price, case_.dispute.member);
+                reckoning.burn += (pay * CONTEST_FINE / PPM).toUint96();
             }
             return;
         }
@@ -407,10 +411,14 @@ library Reckonings {
                 || (case_.dispute.matter == Matter.Delivery && case_.dispute.member == member
                     && reckoning.ruling == UNDELIVERED);
             if (!owes) shares[count++] = StakeShare(node, member == 0 ? locked : terms.slashAmount);
-            if (reckoning.unpaid & (1 << member) != 0) continue;
-            uint96 pay = (member == 0 ? panel.submission.count * uint256(price) : seatPay).toUint96();
-            _pay(reckoning, node, pay);
-            paid += pay;
+            uint96 pay = _payOf(terms, panel, case_, price, member).toUint96();
+            if (reckoning.unpaid & (1 << member) == 0) {
+                _pay(reckoning, node, pay);
+                paid += pay;
+            } else if (case_.dispute.matter == Matter.Silence || reckoning.missed & (1 << member) != 0) {
+                // No requester is to gain by being silent, or by members that sleep when they are called.
+                reckoning.burn += pay;
+            }
         }
         if (count != 0) _release(case_, shares, count);
         for (uint256 member; member <= panel.answers.length; ++member) {
@@ -419,6 +427,16 @@ library Reckonings {
             uint96 fined = case_.context.registry.fine(node, (seatPay * ABSENT_FINE / PPM).toUint96());
             emit IMarketEvents.Missed(case_.context.id, case_.assignment, node, fined);
         }
+    }
+
+    function _payOf(
+        Terms calldata terms,
+        Settlement calldata panel,
+        Case memory case_,
+        uint96 price,
+        uint256 member
+    ) private pure returns (uint256) {
+        return member == 0 ? uint256(panel.submission.count) * price : case_.panel.sampled * terms.verifierPrice;
     }
 
     function _outcome(Case memory case_, Reckoning memory reckoning) private pure returns (Outcome) {
