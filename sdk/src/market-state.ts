@@ -3,6 +3,7 @@ import { ZeroHash } from "ethers";
 import { applyDisputeEvent, type DisputeRecord } from "./dispute.ts";
 import { canDraw, drawJury, drawPanel, FOREVER, seatsInFirstRound, type PanelRequest, type Slot } from "./draw.ts";
 import type { SuretyEvent } from "./events.ts";
+import { seatPay } from "./pricing.ts";
 import { sampledCount, sampledTasks } from "./sampling.ts";
 import type { Answer, Batch, Outcome, Parameters, Settlement, Submission, Terms, Verdict } from "./terms.ts";
 import { contentHash } from "./terms.ts";
@@ -353,6 +354,16 @@ export function sliceBounds(record: BatchRecord): { least: number; most: number 
 /** How many tasks of an assignment are sampled; 0 before the reveal. */
 export function sampledCountOf({ reveal, terms }: BatchRecord, assignment: AssignmentRecord): number {
   return reveal ? sampledCount(reveal.entropy, assignment, terms.rate) : 0;
+}
+
+/**
+ * What a member of an assignment's panel is paid if it was right, base units.
+ *
+ * @param member 0 the primary, i+1 whoever gave the i-th answer.
+ */
+export function payOf(record: BatchRecord, assignment: AssignmentRecord, member: number): bigint {
+  if (member === 0) return BigInt(assignment.count) * record.price;
+  return seatPay(record.terms, sampledCountOf(record, assignment));
 }
 
 /**

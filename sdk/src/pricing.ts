@@ -9,6 +9,8 @@ export const HONEST_SHARE = 100_000;
 export const ABANDON_FINE = 100_000;
 /** Parts per million of a seat's pay that not answering in time costs. */
 export const ABSENT_FINE = 500_000;
+/** Parts per million of the accused's pay that a contest costs which the requester loses. */
+export const CONTEST_FINE = 100_000;
 /** Parts per million of a member's lock that a difference costs where it is not proof of a lie. */
 export const DIFFERENCE_FINE = 100_000;
 /** Rounds after round 0 that a panel can have. */
@@ -87,12 +89,26 @@ export function jurySeats(quorum: number, tier: number): number {
   return (2 * quorum + 1) * tier;
 }
 
-/** What a contest locks of the requester's available money, base units: the first jury, and the challenge bond. */
+/** What a dispute with one jury costs, base units: its seats, and the challenge bond. */
 export function disputeCost(
   terms: Pick<Terms, "quorum" | "verifierPrice">,
   parameters: Pick<Parameters, "challengeBond">,
 ): bigint {
   return juryBond(terms, 1) + parameters.challengeBond;
+}
+
+/**
+ * What a contest locks of the requester's available money, base units: the first jury, the challenge bond for the accused,
+ * and a fine for losing. Twin of `Pricing.contestBond`.
+ *
+ * @param pay Of the accused: `payOf` it.
+ */
+export function contestBond(
+  terms: Pick<Terms, "quorum" | "verifierPrice">,
+  pay: bigint,
+  parameters: Pick<Parameters, "challengeBond">,
+): bigint {
+  return disputeCost(terms, parameters) + share(pay, CONTEST_FINE);
 }
 
 /** What a jury costs, base units: who appeals puts it up. */

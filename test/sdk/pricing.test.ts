@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { AbiCoder, hexlify, keccak256 } from "ethers";
 import fc from "fast-check";
-import { disputeCost, juryBond, jurySeats, leastUnbondingPeriod, reserve } from "#sdk/pricing.ts";
+import { contestBond, juryBond, jurySeats, leastUnbondingPeriod, reserve } from "#sdk/pricing.ts";
+import { payOf } from "#sdk/market-state.ts";
 import { drawKey, juryKey } from "#sdk/sampling.ts";
-import { PARAMETERS, TERMS } from "../support/market-history.ts";
+import { MarketHistory, nodeAt, PARAMETERS, TERMS } from "../support/market-history.ts";
 
 const some32 = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => hexlify(bytes));
 
@@ -14,7 +15,13 @@ describe("what disputes cost", () => {
     expect([1, 2].map((tier) => jurySeats(3, tier))).to.deep.equal([7, 14]);
     expect([1, 2].map((tier) => jurySeats(15, tier))).to.deep.equal([31, 62]);
     expect([1, 2].map((tier) => juryBond(terms, tier))).to.deep.equal([84n, 168n]);
-    expect(disputeCost(terms, PARAMETERS)).to.equal(84n + 7n);
+  });
+
+  it("is locked for a contest, with a tenth of what the accused earns", () => {
+    expect(contestBond(terms, 109n, PARAMETERS)).to.equal(84n + 7n + 10n);
+    const history = new MarketHistory().post().claim(nodeAt(0), 6).submit(nodeAt(0), 0).wait(20).reveal();
+    const { record } = history;
+    expect([0, 1, 2].map((member) => payOf(record, record.assignments[0]!, member))).to.deep.equal([60n, 72n, 72n]);
   });
 
   it("is in the reserve with what a false accusation costs, less what the batch's bond has of it", () => {
