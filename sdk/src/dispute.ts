@@ -61,6 +61,10 @@ export interface DisputeRecord {
   deadline: number;
   /** When it began, seconds. */
   at: number;
+  /** When the step that is due began, seconds, and in which block: nothing in it is safe before that is final. */
+  since: { at: number; block: number };
+  /** When something happened in it last, seconds. */
+  changedAt: number;
   /** What the accused of a contest gave, hexadecimal: `proofOfEvidence` for a `delivery`, else empty. */
   evidence?: string;
   /** What members committed to, by their numbers. */
@@ -97,12 +101,15 @@ export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEve
     const { matter, by, task, member, deadline } = event;
     const stage = matter === "work" || matter === "delivery" ? "answering" : "opening";
     const empty = { openings: new Map(), rulings: [], juries: [], missed: [], falselyAccused: 0n };
+    const { timestamp: at } = event;
+    const time = { at, since: sinceOf(event), changedAt: at };
     assignment.status = "contended";
-    assignment.dispute = { matter, by, task, member, stage, tier: 0, deadline, at: event.timestamp, ...empty };
+    assignment.dispute = { matter, by, task, member, stage, tier: 0, deadline, ...time, ...empty };
     return;
   }
   const { dispute } = assignment;
   if (!dispute) return;
+  dispute.changedAt = event.timestamp;
   switch (event.name) {
     case "ContestAnswered":
       dispute.evidence = event.evidence;
@@ -116,6 +123,7 @@ export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEve
       dispute.rulings[event.tier] = event.digest;
       dispute.stage = "ruled";
       dispute.deadline = event.deadline;
+      dispute.since = sinceOf(event);
       return;
     case "JuryCalled": {
       const { tier, call, appellant, seats, entropyBlock, deadline } = event;
@@ -126,11 +134,13 @@ export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEve
       dispute.tier = tier;
       dispute.stage = "casting";
       dispute.deadline = deadline;
+      dispute.since = sinceOf(event);
       return;
     }
     case "BallotsClosed":
       dispute.stage = "showing";
       dispute.deadline = event.deadline;
+      dispute.since = sinceOf(event);
       return;
     case "Missed":
       dispute.missed.push({ node: event.node, fined: event.fined });
@@ -146,6 +156,10 @@ export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEve
       return;
     default:
   }
+}
+
+function sinceOf({ timestamp: at, blockNumber: block }: SuretyEvent): DisputeRecord["since"] {
+  return { at, block };
 }
 
 type JurorEvent = Extract<SuretyEvent, { name: "JurorSeated" | "BallotCast" | "BallotOpened" | "BallotExposed" }>;

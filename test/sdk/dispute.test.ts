@@ -135,6 +135,8 @@ describe("disputes", () => {
         tier: 0,
         deadline: now + WINDOWS.challenge,
         at: now,
+        since: { at: now, block: steps.history.block + 1 },
+        changedAt: now,
         openings: new Map(),
         rulings: [],
         juries: [],
