@@ -2,6 +2,7 @@ import { expect } from "chai";
 
 import {
   deployMarket,
+  endsOf,
   eventsIn,
   expectClosed,
   expectMoney,
@@ -16,6 +17,7 @@ import {
   PPM,
   replicatedTermsOf,
   Runtime,
+  Status,
   termsOf,
   trustedTermsOf,
   Verdict,
@@ -47,19 +49,13 @@ async function revealed(terms?: (d: Deployment) => Terms): Promise<{ d: Deployme
 
 /** What the settlements of a call ended with. */
 async function settled(life: Life, by: Actor, ...assignments: number[]) {
-  const receipt = await (await life.settle(by, ...assignments)).wait();
-  return eventsIn(life.d, receipt!, "Settled").map(({ outcome, paid, accused, penalty }) => ({
-    outcome: outcome as bigint,
-    paid: paid as bigint,
-    accused: accused as bigint,
-    penalty: penalty as bigint,
-  }));
+  return await endsOf(life.d, life.settle(by, ...assignments));
 }
 
-async function judgeAndSettle(life: Life, ...exceptions: Exception[]) {
+async function judgeAndConclude(life: Life, ...exceptions: Exception[]) {
   await life.judge(exceptions);
   await pass(await life.challengeDeadline());
-  return await settled(life, life.d.stranger);
+  return await endsOf(life.d, life.conclude());
 }
 
 describe("A batch's life: nothing differs", () => {
@@ -242,7 +238,7 @@ describe("A batch's life: somebody differs", () => {
     expect((await d.registry.nodeState(d.marketAddress, d.honest)).stake).to.equal(NODE_STAKE);
 
     await pass(await life.challengeDeadline());
-    expect(await settled(life, d.stranger)).to.deep.equal([
+    expect(await endsOf(d, life.conclude())).to.deep.equal([
       { outcome: Outcome.PrimarySlashed, paid: 2n * SEAT, accused: 0b1n, penalty: 10_000n },
     ]);
     await expectClosed(life);
@@ -263,7 +259,7 @@ describe("A batch's life: somebody differs", () => {
     await life.mineRound();
     const [second] = await life.drawn(0, 1);
     await life.answer(0, 1, 0);
-    expect(await judgeAndSettle(life, await life.exception(Verdict.SeatDiffers))).to.deep.equal([
+    expect(await judgeAndConclude(life, await life.exception(Verdict.SeatDiffers))).to.deep.equal([
       { outcome: Outcome.SeatSlashed, paid: 12_400n, accused: 0b10n, penalty: 10_000n },
     ]);
     await expectClosed(life);
@@ -281,7 +277,7 @@ describe("A batch's life: somebody differs", () => {
     const drawn = await life.drawn();
     for (const seat of drawn.keys()) await life.answer(0, 0, seat);
     await life.judge([await life.exception(Verdict.PrimaryDiffers)], false);
-    expect(await judgeAndSettle(life, await life.exception(Verdict.SeatDiffers, { seat: 2 }))).to.deep.equal([
+    expect(await judgeAndConclude(life, await life.exception(Verdict.SeatDiffers, { seat: 2 }))).to.deep.equal([
       { outcome: Outcome.PrimarySlashed, paid: 3n * SEAT, accused: 0b1001n, penalty: 32_000n },
     ]);
     await expectClosed(life);
@@ -299,7 +295,7 @@ describe("A batch's life: somebody differs", () => {
     const { d, life, before } = await revealed((each) => fixed(each, { quorum: 5n, slashAmount: 16_000n }));
     const drawn = await life.drawn();
     for (const seat of drawn.keys()) await life.answer(0, 0, seat);
-    const [outcome] = await judgeAndSettle(
+    const [outcome] = await judgeAndConclude(
       life,
       await life.exception(Verdict.SeatDiffers, { seat: 3 }),
       await life.exception(Verdict.SeatDiffers, { seat: 0 }),
@@ -328,7 +324,7 @@ describe("A batch's life: somebody differs", () => {
     await life.escalate();
     await life.mineRound();
     await life.answer(0, 1, 0);
-    expect(await judgeAndSettle(life, await life.exception(Verdict.NoMajority))).to.deep.equal([
+    expect(await judgeAndConclude(life, await life.exception(Verdict.NoMajority))).to.deep.equal([
       { outcome: Outcome.NoMajority, paid: 0n, accused: 0n, penalty: 0n },
     ]);
     await expectClosed(life);
@@ -340,7 +336,7 @@ describe("A batch's life: somebody differs", () => {
     const drawn = await life.drawn();
     await life.answer(0, 0, 0);
     await life.answer(0, 0, 1);
-    expect(await judgeAndSettle(life, await life.exception(Verdict.PrimaryDiffers))).to.deep.equal([
+    expect(await judgeAndConclude(life, await life.exception(Verdict.PrimaryDiffers))).to.deep.equal([
       { outcome: Outcome.PrimarySlashed, paid: 2n * SEAT, accused: 0b1n, penalty: 1_000n },
     ]);
     await expectClosed(life);
@@ -361,7 +357,7 @@ describe("A batch's life: somebody differs", () => {
     const drawn = await life.drawn();
     await life.answer(0, 0, 0);
     await life.answer(0, 0, 1);
-    const [outcome] = await judgeAndSettle(life, await life.exception(Verdict.PrimaryDiffers));
+    const [outcome] = await judgeAndConclude(life, await life.exception(Verdict.PrimaryDiffers));
     expect(outcome!.penalty).to.equal(30_000n);
     await expectMoney(d, before, {
       requester: -2n * 6n * 1_200n,
@@ -393,9 +389,12 @@ describe("A batch's life: somebody differs", () => {
     changes["requester"] = -10_000n - 4n * SEAT;
     await life.judge([await life.exception(Verdict.PrimaryDiffers, { assignment: 1 })]);
     await settled(life, d.stranger, 0);
-    await expect(life.settle(d.stranger, 1)).to.be.revertedWithCustomError(d.market, "TooEarly");
+    await expect(life.settle(d.stranger, 1))
+      .to.be.revertedWithCustomError(d.market, "WrongStatus")
+      .withArgs(life.id, 1n, Status.Contended, Status.Submitted);
+    await expect(life.conclude(1)).to.be.revertedWithCustomError(d.market, "TooEarly");
     await pass(await life.challengeDeadline(1));
-    await settled(life, d.stranger, 1);
+    await life.conclude(1);
     await expectClosed(life);
     await expectMoney(d, before, changes);
   });
@@ -512,7 +511,7 @@ describe("A batch's life: somebody is silent", () => {
     }
     expect([first!, ...absent]).to.have.length(1 + 1 + 2 + 4 + 3);
     await pass(await life.checkDeadline());
-    expect((await judgeAndSettle(life, await life.exception(Verdict.NoMajority)))[0]!.outcome).to.equal(
+    expect((await judgeAndConclude(life, await life.exception(Verdict.NoMajority)))[0]!.outcome).to.equal(
       Outcome.NoMajority,
     );
     await expectClosed(life);
@@ -565,7 +564,7 @@ describe("A batch's life: somebody is silent", () => {
     const drawn = await life.drawn();
     await life.answer(0, 0, 0);
     await life.answer(0, 0, 1);
-    await pass(await life.judgeDeadline());
+    await pass(await life.silenceDeadline());
     expect(await settled(life, d.honest)).to.deep.equal([
       { outcome: Outcome.Forced, paid: 14_800n, accused: 0n, penalty: 0n },
     ]);
@@ -591,7 +590,7 @@ describe("A batch's life: somebody is silent", () => {
         changes[verifier.address] = (changes[verifier.address] ?? 0n) + SEAT;
       }
     }
-    await pass(await life.judgeDeadline());
+    await pass(await life.silenceDeadline());
     await settled(life, d.stranger, 1);
     expect((await life.state()).bondBurned).to.equal(true);
     await settled(life, d.stranger, 0);
@@ -612,9 +611,9 @@ describe("A batch's life: somebody is silent", () => {
       }
     }
     await life.judge([await life.exception(Verdict.PrimaryDiffers, { assignment: 1 })], false);
-    await pass(await life.judgeDeadline());
+    await pass(await life.silenceDeadline());
     await pass(await life.challengeDeadline(1));
-    const outcomes = await settled(life, d.stranger, 0, 1);
+    const outcomes = [...(await settled(life, d.stranger, 0)), ...(await endsOf(d, life.conclude(1)))];
     expect(outcomes.map(({ outcome }) => outcome)).to.deep.equal([Outcome.Forced, Outcome.PrimarySlashed]);
     await expectClosed(life);
     await expectMoney(d, before, { ...changes, requester: -10_000n - 4n * SEAT - 5_000n });
@@ -703,7 +702,7 @@ describe("A batch's life: the limits", () => {
     const drawn = await life.drawn();
     await life.answer(0, 0, 0);
     await life.answer(0, 0, 1);
-    const [outcome] = await judgeAndSettle(life, await life.exception(Verdict.PrimaryDiffers));
+    const [outcome] = await judgeAndConclude(life, await life.exception(Verdict.PrimaryDiffers));
     expect(outcome!.penalty).to.equal(24_000n);
     await expectClosed(life);
     await expectMoney(d, before, {

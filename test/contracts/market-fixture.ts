@@ -38,7 +38,7 @@ const DEAD = "0x000000000000000000000000000000000000dEaD";
 export const Mode = { None: 0n, Trusted: 1n, Sampled: 2n, Replicated: 3n } as const;
 export const Runtime = { None: 0n, Wasm: 1n, Container: 2n, ContainerGpu: 3n } as const;
 export const Verdict = { None: 0n, PrimaryDiffers: 1n, SeatDiffers: 2n, NoMajority: 3n } as const;
-export const Status = { None: 0n, Claimed: 1n, Submitted: 2n, Void: 3n } as const;
+export const Status = { None: 0n, Claimed: 1n, Submitted: 2n, Void: 3n, Contended: 4n } as const;
 export const Outcome = {
   Paid: 1n,
   PrimarySlashed: 2n,
@@ -46,7 +46,10 @@ export const Outcome = {
   NoMajority: 4n,
   Exhausted: 5n,
   Forced: 6n,
+  Forfeited: 7n,
 } as const;
+export const Matter = { None: 0n, Exception: 1n, Silence: 2n, Work: 3n, Delivery: 4n } as const;
+export const Stage = { None: 0n, Answering: 1n, Opening: 2n, Ruled: 3n, Casting: 4n, Showing: 5n } as const;
 
 export type Actor = HardhatEthersSigner;
 
@@ -350,6 +353,11 @@ export class Life {
     return (await this.checkDeadline(assignment)) + this.terms.windows.judge;
   }
 
+  /** Until when anybody may call the panel because the requester was silent; only after it is anybody forced to be paid. */
+  async silenceDeadline(assignment = 0): Promise<bigint> {
+    return (await this.judgeDeadline(assignment)) + this.terms.windows.challenge;
+  }
+
   async challengeDeadline(assignment = 0): Promise<bigint> {
     return (await this.panel(assignment)).raisedAt + this.terms.windows.challenge;
   }
@@ -539,6 +547,11 @@ export class Life {
     return await this.as(by).settle(this.terms, this.batch, settlements);
   }
 
+  /** Ends what is excepted or disputed. */
+  async conclude(assignment = 0, by = this.d.stranger): Promise<ContractTransactionResponse> {
+    return await this.as(by).conclude(this.terms, this.batch, this.settlement(assignment));
+  }
+
   async expire(assignment = 0, by = this.d.stranger): Promise<ContractTransactionResponse> {
     return await this.as(by).expire(this.terms, this.batch, assignment);
   }
@@ -574,6 +587,16 @@ export function eventsIn(
     .map((log) => d.market.interface.parseLog(log))
     .filter((event) => event?.name === name)
     .map((event) => event!.args);
+}
+
+/** How the assignments ended that a call settled or concluded, as {@link IMarketEvents.Settled} tells it. */
+export async function endsOf(d: Deployment, sent: Promise<ContractTransactionResponse>) {
+  return eventsIn(d, await mined(sent), "Settled").map(({ outcome, paid, accused, penalty }) => ({
+    outcome: outcome as bigint,
+    paid: paid as bigint,
+    accused: accused as bigint,
+    penalty: penalty as bigint,
+  }));
 }
 
 export type Money = Record<string, bigint>;

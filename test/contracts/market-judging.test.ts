@@ -172,8 +172,8 @@ describe("Market: answer", () => {
     await pass(await life.checkDeadline());
     await life.judge([await life.exception(Verdict.PrimaryDiffers)], false);
     await expect(life.answer(0, 0, 3))
-      .to.be.revertedWithCustomError(d.market, "PanelClosed")
-      .withArgs(0n);
+      .to.be.revertedWithCustomError(d.market, "WrongStatus")
+      .withArgs(life.id, 0n, Status.Contended, Status.Submitted);
   });
 
   it("refuses the late once the requester has judged", async () => {
@@ -347,7 +347,9 @@ describe("Market: redraw", () => {
     for (const seat of [0, 1, 2]) await life.answer(0, 0, seat);
     await pass(await life.checkDeadline());
     await life.judge([await life.exception(Verdict.PrimaryDiffers)], false);
-    await expect(life.redraw()).to.be.revertedWithCustomError(d.market, "AlreadyExcepted").withArgs(0n);
+    await expect(life.redraw())
+      .to.be.revertedWithCustomError(d.market, "WrongStatus")
+      .withArgs(life.id, 0n, Status.Contended, Status.Submitted);
   });
 
   it("refuses strangers where a majority has answered, but not the delegate", async () => {
@@ -677,11 +679,11 @@ describe("Market: settle", () => {
     await life.settle();
   });
 
-  it("lets strangers settle once the judging is overdue", async () => {
+  it("lets strangers settle once the judging is overdue and nobody called the panel", async () => {
     const { d, life } = await loadFixed();
     await life.answer(0, 0, 0);
     await life.answer(0, 0, 1);
-    await expectAfter(d.market, await life.judgeDeadline(), () => life.settle(d.stranger));
+    await expectAfter(d.market, await life.silenceDeadline(), () => life.settle(d.stranger));
   });
 
   it("lets strangers settle what is not sampled once the judging is overdue", async () => {
@@ -711,7 +713,10 @@ describe("Market: settle", () => {
     await life.answer(0, 0, 0);
     await life.answer(0, 0, 1);
     await life.judge([await life.exception(Verdict.PrimaryDiffers)]);
-    await expectAfter(d.market, await life.challengeDeadline(), () => life.settle());
+    await expect(life.settle())
+      .to.be.revertedWithCustomError(d.market, "WrongStatus")
+      .withArgs(life.id, 0n, Status.Contended, Status.Submitted);
+    await expectAfter(d.market, await life.challengeDeadline(), () => life.conclude());
   });
 
   it("gives the accused listed last the whole challenge window", async () => {
@@ -721,7 +726,10 @@ describe("Market: settle", () => {
     await networkHelpers.time.increase(500n);
     await life.judge([await life.exception(Verdict.SeatDiffers, { seat: 1 })]);
     expect((await life.panel()).raisedAt).to.equal(await now());
-    await expectAfter(d.market, await life.challengeDeadline(), () => life.settle());
+    await expect(life.settle())
+      .to.be.revertedWithCustomError(d.market, "WrongStatus")
+      .withArgs(life.id, 0n, Status.Contended, Status.Submitted);
+    await expectAfter(d.market, await life.challengeDeadline(), () => life.conclude());
   });
 
   it("refuses answers that are missing, added, exchanged or altered", async () => {

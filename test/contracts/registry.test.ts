@@ -447,34 +447,66 @@ describe("Registry", () => {
     it("refuses more than was committed", async () => {
       const { registry, market, honest, classId } = await loadJoined();
       await registry.connect(market).commitAssignment(classId, 0, honest, 700n);
-      await expect(registry.connect(market).slash(honest, 701n, 700n, 0n, [])).to.be.revertedWithPanic(0x11);
+      await expect(registry.connect(market).slash(honest, 701n, 700n, [])).to.be.revertedWithPanic(0x11);
     });
 
     it("refuses a node that another market holds to account", async () => {
       const { registry, market, otherMarket, honest, classId } = await loadJoined();
       await registry.connect(market).commitAssignment(classId, 0, honest, 700n);
-      await expect(registry.connect(otherMarket).slash(honest, 700n, 700n, 0n, [])).to.be.revertedWithPanic(0x11);
+      await expect(registry.connect(otherMarket).slash(honest, 700n, 700n, [])).to.be.revertedWithPanic(0x11);
     });
 
-    it("splits the reward evenly and burns the rest, odd units included", async () => {
+    it("refuses a penalty above what was committed, and payments above the penalty", async () => {
+      const { registry, market, honest, lying, silent, classId } = await loadJoined();
+      await registry.connect(market).commitAssignment(classId, 0, honest, 700n);
+      await expect(registry.connect(market).slash(honest, 600n, 601n, []))
+        .to.be.revertedWithCustomError(registry, "InvalidSlash")
+        .withArgs(honest.address, 600n, 601n, 0n);
+      const payments = [
+        { to: lying, amount: 300n },
+        { to: silent, amount: 301n },
+      ];
+      await expect(registry.connect(market).slash(honest, 700n, 600n, payments))
+        .to.be.revertedWithCustomError(registry, "InvalidSlash")
+        .withArgs(honest.address, 700n, 600n, 601n);
+    });
+
+    it("refuses payments whose sum does not fit", async () => {
+      const { registry, market, honest, lying, classId } = await loadJoined();
+      await registry.connect(market).commitAssignment(classId, 0, honest, 700n);
+      const payments = Array.from({ length: 4 }, () => ({ to: lying, amount: 2n ** 96n - 1n }));
+      await expect(registry.connect(market).slash(honest, 700n, 600n, payments))
+        .to.be.revertedWithCustomError(registry, "InvalidSlash")
+        .withArgs(honest.address, 700n, 600n, 4n * (2n ** 96n - 1n));
+    });
+
+    it("pays what it is told and burns the rest", async () => {
       const { registry, vault, address, market, honest, lying, silent, lockOf, classId } = await loadJoined();
       await registry.connect(market).commitAssignment(classId, 0, honest, 1_005n);
-      await expect(registry.connect(market).slash(honest, 1_005n, 1_005n, 101n, [lying, silent]))
+      const payments = [
+        { to: lying, amount: 50n },
+        { to: silent, amount: 40n },
+        { to: lying, amount: 10n },
+      ];
+      await expect(registry.connect(market).slash(honest, 1_005n, 1_005n, payments))
         .to.emit(registry, "Slashed")
         .withArgs(market.address, honest.address, 1_005n, 100n);
-      expect(await vault.available(address, lying)).to.equal(FUNDS + 50n);
-      expect(await vault.available(address, silent)).to.equal(FUNDS + 50n);
+      expect(await vault.available(address, lying)).to.equal(FUNDS + 60n);
+      expect(await vault.available(address, silent)).to.equal(FUNDS + 40n);
       expect(await vault.burned()).to.equal(905n);
       expect(await registry.nodeState(market, honest)).to.deep.equal([STAKE - 1_005n, 0n, SLOT_STAKE]);
       expect((await lockOf(honest)).amount).to.equal(STAKE - 1_005n);
     });
 
-    it("burns everything where nobody was right, or the reward is too small to split", async () => {
-      const { registry, vault, market, honest, lying, silent, classId } = await loadJoined();
-      await registry.connect(market).commitAssignment(classId, 0, honest, 2_000n);
-      await registry.connect(market).slash(honest, 1_000n, 100n, 10n, []);
-      await registry.connect(market).slash(honest, 1_000n, 100n, 1n, [lying, silent]);
-      expect(await vault.burned()).to.equal(200n);
+    it("frees what it does not take, and can burn all of it or pay all of it", async () => {
+      const { registry, vault, address, market, honest, lying, classId } = await loadJoined();
+      await registry.connect(market).commitAssignment(classId, 0, honest, 3_000n);
+      await registry.connect(market).slash(honest, 1_000n, 100n, []);
+      expect(await registry.nodeState(market, honest)).to.deep.equal([STAKE - 100n, 2_000n, SLOT_STAKE]);
+      await registry.connect(market).slash(honest, 1_000n, 100n, [{ to: lying, amount: 100n }]);
+      await registry.connect(market).slash(honest, 1_000n, 0n, []);
+      expect(await vault.burned()).to.equal(100n);
+      expect(await vault.available(address, lying)).to.equal(FUNDS + 100n);
       expect(await registry.nodeState(market, honest)).to.deep.equal([STAKE - 200n, 0n, SLOT_STAKE]);
     });
 
@@ -487,7 +519,7 @@ describe("Registry", () => {
       await registry.connect(honest).withdrawStake(market);
       await registry.freeSlot(market, classId, 0);
       await registry.connect(honest).unstake(market, SLOT_STAKE);
-      await registry.connect(market).slash(honest, 1_000n, 1_000n, 0n, []);
+      await registry.connect(market).slash(honest, 1_000n, 1_000n, []);
       expect(await registry.nodeState(market, honest)).to.deep.equal([0n, 0n, 0n]);
     });
   });
