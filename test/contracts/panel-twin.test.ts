@@ -1,33 +1,9 @@
 import { expect } from "chai";
-import { getAddress } from "ethers";
 
 import * as calls from "#sdk/calls.ts";
-import { decodeEvent, type SuretyEvent } from "#sdk/events.ts";
-import { canDrawAgain, drawnFor, MarketState, panelStatus, settlementOf } from "#sdk/market-state.ts";
-import {
-  deployMarket,
-  ethers,
-  networkHelpers,
-  pass,
-  postBatch,
-  PARAMETERS,
-  termsOf,
-  type Deployment,
-} from "./market-fixture.ts";
-
-/** Everything market and registry ever said, as the SDK reads it. */
-async function readEvents(d: Deployment): Promise<SuretyEvent[]> {
-  const address = [d.marketAddress, await d.registry.getAddress()];
-  const logs = await ethers.provider.getLogs({ address: address as unknown as string, fromBlock: 0 });
-  const events: SuretyEvent[] = [];
-  for (const { blockNumber, blockHash, transactionHash, index: logIndex, topics, data, address: from } of logs) {
-    const { timestamp } = (await ethers.provider.getBlock(blockNumber))!;
-    const place = { blockNumber, blockHash, transactionHash, logIndex, address: getAddress(from), timestamp };
-    const event = decodeEvent({ ...place, topics: [...topics], data });
-    if (event) events.push(event);
-  }
-  return events;
-}
+import { canDrawAgain, drawnFor, panelStatus, settlementOf } from "#sdk/market-state.ts";
+import { readState } from "./market-events.ts";
+import { deployMarket, ethers, networkHelpers, pass, postBatch, PARAMETERS, termsOf } from "./market-fixture.ts";
 
 describe("the SDK's view of panels", function () {
   this.timeout(120_000);
@@ -48,8 +24,7 @@ describe("the SDK's view of panels", function () {
       }
       await life.mineRound();
 
-      const state = new MarketState(d.marketAddress);
-      for (const event of await readEvents(d)) state.apply(event);
+      const state = await readState(d);
       const record = state.batches.get(life.id)!;
       const assignment = record.assignments[0]!;
       const hashes = new Map<number, string>();
@@ -68,9 +43,7 @@ describe("the SDK's view of panels", function () {
       expect(status.tasks).to.deep.equal((await life.sampled()).map(Number));
 
       await life.answer(0, 3, 2);
-      const after = new MarketState(d.marketAddress);
-      for (const event of await readEvents(d)) after.apply(event);
-      const settled = after.batches.get(life.id)!;
+      const settled = (await readState(d)).batches.get(life.id)!;
       const settlements = [settlementOf(settled.assignments[0]!)];
       const { terms, batch } = settled;
       await d.requester.sendTransaction({ ...calls.settle(d.marketAddress, { terms, batch, settlements }) });
