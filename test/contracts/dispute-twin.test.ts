@@ -5,8 +5,7 @@ import * as calls from "#sdk/calls.ts";
 import { ballotOf, batchNonce, commit, DELIVERED, taskDigest, type Opening } from "#sdk/commitment.ts";
 import { appealTerms, dueStep, mustOpen, standing, type DueStep } from "#sdk/dispute.ts";
 import type { JsonRpc } from "#sdk/json-rpc.ts";
-import type {
-  MarketState} from "#sdk/market-state.ts";
+import type { MarketState } from "#sdk/market-state.ts";
 import {
   canCallPanel,
   canContest,
