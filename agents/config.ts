@@ -178,6 +178,23 @@ export async function readRequesterConfig(path: string): Promise<RequesterConfig
 }
 
 /**
+ * Reads what the configurations of all agents have in common, for commands that only look: a compute node's names what
+ * it has at stake, a requester's does not.
+ *
+ * @throws SuretyError `CONFIG_INVALID` (exit 2) with every problem there is.
+ */
+export async function readAgentConfig(path: string): Promise<AgentConfig> {
+  const content = await readConfigFile(path);
+  const isCompute = typeof content === "object" && content !== null && "stake" in content;
+  const config: AgentConfig = check<z.ZodType<AgentConfig>>(
+    isCompute ? computeConfigSchema : requesterConfigSchema,
+    content,
+    path,
+  );
+  return withPaths(config, dirname(resolve(path)));
+}
+
+/**
  * Checks a configuration that was made by a program; paths are left as they are.
  *
  * @throws SuretyError `CONFIG_INVALID` (exit 2) with every problem there is.

@@ -4,6 +4,7 @@ import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import { addComputeCommand } from "./commands/compute.ts";
 import { addDeployCommand } from "./commands/deploy.ts";
 import { addDevnetCommand } from "./commands/devnet.ts";
+import { addDisputesCommand } from "./commands/disputes.ts";
 import { addRequesterCommand } from "./commands/requester.ts";
 import { addResultsCommand } from "./commands/results.ts";
 import { addStakeCommand } from "./commands/stake.ts";
@@ -37,6 +38,7 @@ for (const add of [
   addSubmitCommand,
   addStatusCommand,
   addResultsCommand,
+  addDisputesCommand,
   addComputeCommand,
   addRequesterCommand,
   addStakeCommand,

@@ -39,16 +39,23 @@ export async function findRequester({ home, config, devnet }: RequesterChoice): 
   if (named.length > 1) throw unknown("--config, --home and --devnet name different requesters", "Give one of them.");
   if (config !== undefined) return readRequesterConfig(config);
   if (devnet !== undefined) return ofDevnet(devnet);
-  if (home !== undefined) {
-    for (const name of CONFIG_NAMES) if (await exists(join(home, name))) return readRequesterConfig(join(home, name));
-    throw unknown(`${home} has none of ${CONFIG_NAMES.join(", ")}`, "Name the configuration with --config.");
-  }
+  if (home !== undefined) return readRequesterConfig(await findConfig(home));
   const usual = join(DEFAULT_DEVNET_HOME, "devnet.json");
   if (await exists(usual)) return ofDevnet(usual);
   throw unknown(
     "no requester was named, and no devnet runs here",
     "Start one with surety devnet, or give --config, --home or --devnet.",
   );
+}
+
+/**
+ * The configuration in an agent's home.
+ *
+ * @throws SuretyError `REQUESTER_UNKNOWN` (exit 2) if there is none
+ */
+export async function findConfig(home: string): Promise<string> {
+  for (const name of CONFIG_NAMES) if (await exists(join(home, name))) return join(home, name);
+  throw unknown(`${home} has none of ${CONFIG_NAMES.join(", ")}`, "Name the configuration with --config.");
 }
 
 /**
