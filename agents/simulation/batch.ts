@@ -4,7 +4,7 @@ import { absentFine, MAX_ROUNDS, MAX_SEATS } from "#sdk/pricing.ts";
 import { entropy, sampledTasks, type Slice } from "#sdk/sampling.ts";
 import { BURNED, ESCROW, settle, type EndedPanel } from "#sdk/settlement.ts";
 import { batchIdOf, type Batch } from "#sdk/terms.ts";
-import { compare } from "../requester/comparison.ts";
+import { compare, type Comparison } from "../requester/comparison.ts";
 import { Dispute, type Accusation } from "./dispute.ts";
 import { PHASE, type History, type Move } from "./history.ts";
 import { GROUP, TRUE, type Result } from "./strategies.ts";
@@ -163,7 +163,7 @@ export class BatchPlay {
     counts.falseAnswersSlashed += guilty.filter((place) => place > 0 && !isTrue(members[place]!.results)).length;
     if (guilty.includes(0) && lied) counts.liesSlashed += 1;
     else if (lied && !paid) counts.liesUnpaid += 1;
-    else if (!lied && !paid && primary.node.strategy.delivers) counts.falseForfeits += 1;
+    else if (!lied && !paid && primary.node.strategy.delivers === true) counts.falseForfeits += 1;
   }
 
   // --- Computing -----------------------------------------------------------------------------------------------------
@@ -326,13 +326,17 @@ export class BatchPlay {
     return requester === "honest" && this.#compare(assignment).kind !== "agree";
   }
 
-  #compare({ members, sampled }: Assignment): ReturnType<typeof compare> {
-    const said = members.map(({ node, results, readable, seat }) => ({
-      member: seat ?? ("primary" as const),
-      node: node.address,
-      digests: readable ? results : new Map<number, Result>(),
-    }));
-    return compare(said, sampled, this.world.terms.quorum);
+  /** What an honest requester makes of what it can read; what it planted it knows. */
+  #compare({ members, sampled }: Assignment): Comparison {
+    const read = members
+      .filter(({ readable }) => readable)
+      .map(({ node, results, seat }) => ({
+        member: seat ?? ("primary" as const),
+        node: node.address,
+        digests: results,
+      }));
+    const known = new Map(sampled.filter((task) => this.planted.has(task)).map((task) => [task, TRUE]));
+    return compare(read, sampled, this.world.terms.quorum, known);
   }
 
   // --- Judging -------------------------------------------------------------------------------------------------------
@@ -352,6 +356,8 @@ export class BatchPlay {
         return full ? { matter: "exception", verdict: "no-majority", accused: [], task: sampled[0]! } : undefined;
       case "contester":
         return { matter: "work", task: slice.first };
+      case "denier":
+        return { matter: "delivery", task: 0 };
       case "silent": {
         // What it gets for opening is the pot's, which only the first has.
         if (!checked || bondBurned) return undefined;
@@ -373,20 +379,16 @@ export class BatchPlay {
         return { matter: "exception", verdict: "no-majority", accused: [], task: comparison.witness };
       }
       if (comparison.kind === "differ") {
-        const places = comparison.odd.map(({ node }) => members.findIndex((member) => member.node.address === node));
-        const task = comparison.odd[0]!.witness;
-        const model = members.find((_, place) => !places.includes(place))!.results.get(task);
-        const accused = places.filter(
-          (place) => !members[place]!.readable || members[place]!.results.get(task) !== model,
-        );
+        const { odd, witness } = comparison;
+        const accused = odd.map(({ node }) => members.findIndex((member) => member.node.address === node));
         const verdict = accused.includes(0) ? "primary-differs" : "seat-differs";
-        return { matter: "exception", verdict, accused, task };
+        return { matter: "exception", verdict, accused, task: witness };
       }
     }
     for (let task = slice.first; task < slice.first + slice.count; task += 1) {
       if (this.planted.has(task) && primary.results.get(task) !== TRUE) return { matter: "work", task };
     }
-    return primary.node.strategy.delivers ? undefined : { matter: "delivery", task: 0 };
+    return primary.node.strategy.delivers === true ? undefined : { matter: "delivery", task: 0 };
   }
 
   // --- The end without a dispute -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { DELIVERED, UNDELIVERED } from "#sdk/commitment.ts";
 import { drawJury } from "#sdk/draw.ts";
-import { disputeCost, juryBond, jurySeats, lockOf } from "#sdk/pricing.ts";
+import { contestBond, juryBond, jurySeats, lockOf } from "#sdk/pricing.ts";
 import {
   conclude,
   effectiveRuling,
@@ -115,7 +115,9 @@ export class Dispute {
     const hash = this.#world.random.bytes32();
     this.#record(PHASE.answerContest, { do: "answer-contest", node: accused.node.index, hash });
     this.#spend(accused.node);
-    this.#callJury(undefined, disputeCost(this.#world.terms, PARAMETERS), hash, PHASE.contest);
+    const { terms, options } = this.#world;
+    const pay = BigInt(options.tasks / options.slices) * terms.price;
+    this.#callJury(undefined, contestBond(terms, pay, PARAMETERS), hash, PHASE.contest);
     this.#appeal(PHASE.contest + JURY_PHASES);
     this.#conclude();
   }
@@ -126,7 +128,7 @@ export class Dispute {
   #isHonest({ node, results }: Member): boolean {
     const { task, matter } = this.#accusation;
     if (node.asleep) return false;
-    return matter === "delivery" ? node.strategy.delivers : results.get(task) === TRUE;
+    return matter === "delivery" ? node.strategy.delivers === true : results.get(task) === TRUE;
   }
 
   #challenges(member: Member, place: number): boolean {
@@ -141,6 +143,7 @@ export class Dispute {
   /** Whether the accused of a contest answers. */
   #answers(accused: Member): boolean {
     if (this.#isHonest(accused)) return true;
+    if (this.#accusation.matter === "delivery" && accused.node.strategy.delivers === "claims") return true;
     const { terms, options } = this.#world;
     const worth = BigInt(options.tasks / options.slices) * terms.price;
     return this.#hopes(accused, 0, lockOf(terms, terms.price, options.tasks / options.slices), worth);
@@ -312,7 +315,7 @@ export class Dispute {
     const [primary] = this.#assignment.members as [Member];
     if (strategy.group !== undefined && lie !== undefined) return lie;
     if (this.#accusation.matter === "delivery") {
-      return strategy.seat === "invents" || primary.node.strategy.delivers ? DELIVERED : UNDELIVERED;
+      return strategy.seat === "invents" || primary.node.strategy.delivers === true ? DELIVERED : UNDELIVERED;
     }
     return strategy.seat === "invents" ? inventedBy(node) : TRUE;
   }

@@ -37,9 +37,4 @@ export class Random {
   bytes32(): string {
     return `0x${Array.from({ length: 8 }, () => this.word().toString(16).padStart(8, "0")).join("")}`;
   }
-
-  /** An address as Ethereum writes it, without checksum. */
-  address(): string {
-    return this.bytes32().slice(0, 42);
-  }
 }

@@ -15,8 +15,8 @@ export interface Strategy {
   invents: "none" | "all" | "one" | "dearest";
   /** What it does in a seat of a panel or jury. */
   seat: "runs" | "invents" | "silent";
-  /** Its outputs can be fetched. */
-  delivers: boolean;
+  /** Whether its outputs can be fetched; `claims` if not, but it insists. */
+  delivers: boolean | "claims";
   /** It belongs to the group of colluders, whose members in a seat do this for each other's lies. */
   group?: "stands by" | "drops" | "muddles" | "attacks";
 }
@@ -35,6 +35,7 @@ export const STRATEGIES = {
   "lazy verifier": { about: "invents what it should check", invents: "none", seat: "invents", delivers: true },
   "silent verifier": { about: "never answers when drawn", invents: "none", seat: "silent", delivers: true },
   withholder: { about: "computes, delivers no output", invents: "none", seat: "runs", delivers: false },
+  "stubborn withholder": { about: "the same, and insists", invents: "none", seat: "runs", delivers: "claims" },
   colluder: {
     about: "lies, accomplices stand by it",
     invents: "all",
@@ -65,6 +66,7 @@ export function strategyOf(name: StrategyName): Strategy {
  * - `accuser`: has every panel filled and accuses the primary, whatever it said;
  * - `muddler`: has every panel filled and says that there is no majority;
  * - `contester`: contests the work of every assignment;
+ * - `denier`: contests every delivery;
  * - `silent`: reveals and then never judges;
  * - `gone`: does not even reveal.
  */
@@ -72,7 +74,8 @@ export const REQUESTERS = {
   honest: "judges as it sees",
   accuser: "accuses every checked primary",
   muddler: "denies every majority",
-  contester: "contests every assignment",
+  contester: "contests every work",
+  denier: "contests every delivery",
   silent: "never judges",
   gone: "never reveals",
 } as const;

@@ -1,4 +1,4 @@
-import { getAddress, ZeroAddress } from "ethers";
+import { concat, dataSlice, getAddress, keccak256, toBeHex, ZeroAddress } from "ethers";
 import { FOREVER, type Slot } from "#sdk/draw.ts";
 import { minimumSlash } from "#sdk/job-spec.ts";
 import { BURNED, ESCROW, type Transfer } from "#sdk/settlement.ts";
@@ -34,6 +34,8 @@ export interface WorldOptions {
   rate: number;
   quorum: number;
   adaptive: boolean;
+  /** Whether a difference costs all of a lock. */
+  fullSlash: boolean;
   /** What a task pays, in units of C. */
   pay: number;
   /** The market enforces 2: how many times a lie's gain the expected slash is. */
@@ -53,7 +55,6 @@ export interface WorldOptions {
   context?: MarketContext;
   /** Class of the nodes, 32 bytes; of no meaning without a market. */
   classId?: string;
-  requesterAddress?: string;
 }
 
 export const DEFAULTS: WorldOptions = {
@@ -64,6 +65,7 @@ export const DEFAULTS: WorldOptions = {
   rate: 30_000,
   quorum: 3,
   adaptive: true,
+  fullSlash: true,
   pay: 1.2,
   slashFactor: 2,
   tasks: 200,
@@ -145,15 +147,16 @@ export class World {
 
   constructor(options: Partial<WorldOptions>) {
     this.options = { ...DEFAULTS, ...options };
-    const { seed, nodes, strategies, asleep, requesterAddress } = this.options;
+    const { seed, nodes, strategies, asleep } = this.options;
     this.random = new Random(seed);
+    const classId = this.options.classId ?? this.random.bytes32();
     const plan = Object.entries(strategies).flatMap(([name, share]) =>
       Array<StrategyName>(Math.round(share * nodes)).fill(name as StrategyName),
     );
     // Places are drawn at random, so that it does not matter which of them a strategy holds.
     this.nodes = Array.from({ length: nodes }, (_, index) => ({
       index,
-      address: getAddress(this.random.address()),
+      address: addressOf(classId, index),
       strategy: strategyOf(plan[index] ?? "honest"),
       asleep: false,
       credit: 0n,
@@ -168,9 +171,8 @@ export class World {
     this.byAddress = new Map(this.nodes.map((node) => [node.address, node]));
     this.groupShare = this.nodes.filter(({ strategy }) => strategy.group !== undefined).length / nodes;
     this.pool = this.nodes.map(({ address }) => ({ node: address, activeFrom: 0, leftAt: FOREVER }));
-    this.context = this.options.context ?? { chainId: 1n, market: getAddress(this.random.address()) };
-    const classId = this.options.classId ?? this.random.bytes32();
-    this.terms = termsOf(this.options, requesterAddress ?? getAddress(this.random.address()), classId);
+    this.context = this.options.context ?? { chainId: 1n, market: addressOf(classId, nodes + 1) };
+    this.terms = termsOf(this.options, addressOf(classId, nodes), classId);
     this.job = jobIdOf(this.context, this.terms);
   }
 
@@ -207,8 +209,13 @@ export function inC(amount: bigint): number {
   return Number(amount) / Number(C);
 }
 
+/** Everybody in a world has an address that nobody has in another. */
+function addressOf(classId: string, index: number): string {
+  return getAddress(dataSlice(keccak256(concat([classId, toBeHex(index, 32)])), 12));
+}
+
 function termsOf(options: WorldOptions, requester: string, classId: string): Terms {
-  const { rate, quorum, adaptive, pay, slashFactor } = options;
+  const { rate, quorum, adaptive, fullSlash, pay, slashFactor } = options;
   const price = amount(pay);
   const { challengeBond } = PARAMETERS;
   // The factor scales the first bound of the two, as it would if the contract had another.
@@ -218,7 +225,7 @@ function termsOf(options: WorldOptions, requester: string, classId: string): Ter
     delegate: ZeroAddress,
     mode: rate === 1_000_000 ? "replicated" : "sampled",
     adaptive,
-    fullSlash: true,
+    fullSlash,
     quorum,
     rate,
     guess: 0,

@@ -1,6 +1,6 @@
 import { PARTS_PER_MILLION } from "./amount.ts";
 import { UNDELIVERED } from "./commitment.ts";
-import { absentFine, DIFFERENCE_FINE, HONEST_SHARE, lockOf, reserve, seatPay } from "./pricing.ts";
+import { absentFine, CONTEST_FINE, DIFFERENCE_FINE, HONEST_SHARE, lockOf, reserve, seatPay } from "./pricing.ts";
 import type { Matter, Outcome, Parameters, Terms, Verdict } from "./terms.ts";
 
 /** A member of a panel: the primary first, then whoever answered, by round and seat. */
@@ -150,6 +150,10 @@ export function conclude(panel: EndedPanel): Settled {
   reckoning.collect();
   for (const [member, { node }] of panel.members.entries()) {
     if (!judgment.unpaid.has(member)) ledger.move(ESCROW, node, payOf(panel, member));
+    // No requester is to gain by being silent, or by members that sleep when they are called.
+    else if (dispute?.matter === "silence" || judgment.missed.has(member)) {
+      ledger.move(ESCROW, BURNED, payOf(panel, member));
+    }
   }
   for (const member of judgment.missed) ledger.move(nodeOf(panel, member), BURNED, absentFine(terms, panel.sampled));
   return {
@@ -288,9 +292,10 @@ class Reckoning {
   payOpeners(dispute: EndedDispute): void {
     const { members, parameters } = this.#panel;
     if (dispute.matter === "work" || dispute.matter === "delivery") {
-      // A contest that the requester lost pays the accused, who had to answer it.
+      // A contest that the requester lost pays the accused, who had to answer it, and a fine.
       if (!this.#anybody && dispute.answered) {
         this.ledger.move(ESCROW, nodeOf(this.#panel, dispute.member), parameters.challengeBond);
+        this.ledger.move(ESCROW, BURNED, share(payOf(this.#panel, dispute.member), CONTEST_FINE));
       }
       return;
     }
