@@ -3,10 +3,11 @@ import type { JobStatus, TaskStatus } from "../requester/spool.ts";
 
 /** How far a job is, on one line. */
 export function progressLine({ state, counts }: JobStatus): string {
-  const { tasks, claimed, submitted, sampled, answered, accused, settled } = counts;
+  const { tasks, claimed, submitted, sampled, answered, accused, contended, settled } = counts;
   const parts = [`${claimed}/${tasks} claimed`, `${submitted} submitted`];
   if (sampled > 0) parts.push(`${sampled} sampled`, `${answered} answered`);
   if (accused > 0) parts.push(`${accused} accused`);
+  if (contended > 0) parts.push(`${contended} contended`);
   if (settled > 0) parts.push(`${settled} settled`);
   return `${state.padEnd(9)} ${parts.join(", ")}`;
 }

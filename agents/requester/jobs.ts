@@ -181,7 +181,8 @@ export function statusOf(job: Job, records: readonly (BatchRecord | undefined)[]
       const { status: where, count } = assignment;
       paidHere += assignment.outcome?.paid ?? 0n;
       if (where !== "void") counts.claimed += count;
-      if (where === "submitted" || where === "settled") counts.submitted += count;
+      if (where === "submitted" || where === "contended" || where === "settled") counts.submitted += count;
+      if (where === "contended") counts.contended += count;
       if (where === "settled") counts.settled += count;
       const sampled = sampledCountOf(record, assignment);
       counts.sampled += sampled;

@@ -127,6 +127,8 @@ export interface JobCounts {
   sampled: number;
   answered: number;
   accused: number;
+  /** Of assignments that are accused or disputed now. */
+  contended: number;
   settled: number;
 }
 
@@ -251,7 +253,16 @@ export function newStatus(ticket: Pick<JobTicket, "ticket" | "name" | "count">):
     ticket: ticket.ticket,
     name: ticket.name,
     state: "queued",
-    counts: { tasks: ticket.count, claimed: 0, submitted: 0, sampled: 0, answered: 0, accused: 0, settled: 0 },
+    counts: {
+      tasks: ticket.count,
+      claimed: 0,
+      submitted: 0,
+      sampled: 0,
+      answered: 0,
+      accused: 0,
+      contended: 0,
+      settled: 0,
+    },
     money: { escrow: "0", bond: "0", paid: "0", burned: "0", returned: "0" },
   };
 }

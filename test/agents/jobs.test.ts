@@ -16,6 +16,7 @@ import {
   type Job,
 } from "../../agents/requester/jobs.ts";
 import type { JobTicket } from "../../agents/requester/spool.ts";
+import { DisputeSteps } from "../support/dispute-steps.ts";
 import {
   addressOf,
   BATCH_ID,
@@ -239,6 +240,7 @@ describe("statusOf", () => {
       sampled: 6,
       answered: 2 * 2 + 4,
       accused: 0,
+      contended: 0,
       settled: 2,
     });
     expect(status).to.include({ batchId: BATCH_ID });
@@ -258,7 +260,8 @@ describe("statusOf", () => {
       [0, 1].map((assignment) => ({ assignment, verdict: "primary-differs", witness: assignment, round: 0, seat: 0 })),
       true,
     );
-    expect(statusOf(jobOf(2), [history.record]).counts.accused).to.equal(1);
+    const { counts } = statusOf(jobOf(2), [history.record]);
+    expect(counts).to.include({ accused: 1, submitted: 2, contended: 2, settled: 0 });
   });
 
   it("accounts for every base unit: paid, burned, returned", () => {
@@ -277,7 +280,7 @@ describe("statusOf", () => {
     expect(money(jobOf(), settled)).to.deep.equal({ escrow, bond, paid, burned: 0n, returned: bond });
     const forced = open
       .copy()
-      .wait(WINDOWS.check + WINDOWS.judge + 1)
+      .wait(WINDOWS.check + WINDOWS.judge + WINDOWS.challenge + 1)
       .settle(nodeAt(0), [0]);
     expect(money(jobOf(), forced)).to.deep.equal({
       escrow,
@@ -289,7 +292,7 @@ describe("statusOf", () => {
     const slashed = open
       .copy()
       .judge(REQUESTER, [{ assignment: 0, verdict: "primary-differs", witness: 0, round: 0, seat: 0 }], true);
-    slashed.wait(WINDOWS.challenge + 1).settle(nodeAt(0), [0]);
+    new DisputeSteps(slashed.wait(WINDOWS.challenge + 1)).conclude();
     expect(money(jobOf(), slashed)).to.include({ paid: paid - 60n, returned: bond + 60n });
     const unclaimed = new MarketHistory()
       .post()
@@ -312,8 +315,8 @@ describe("statusOf", () => {
     first.wait(20).reveal().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
     first
       .judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 0, round: 0, seat: 0 }], true)
-      .wait(WINDOWS.challenge + 1)
-      .settle(REQUESTER, [0]);
+      .wait(WINDOWS.challenge + 1);
+    new DisputeSteps(first).conclude();
     const second = new MarketHistory({ count: 3 })
       .post()
       .claim(nodeAt(1), 1)

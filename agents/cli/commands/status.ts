@@ -60,6 +60,9 @@ function jobText(status: JobStatus): string {
   const lines = [`${status.name}  ${progressLine(status)}`];
   if (status.batchId !== undefined) lines.push(`batch ${status.batchId}`);
   if (status.error) lines.push(`error ${status.error.code}: ${status.error.message}`);
+  if (status.batchId !== undefined && status.counts.contended > 0) {
+    lines.push(`accused or disputed: see surety disputes --batch ${status.batchId}`);
+  }
   for (const task of status.results ?? []) {
     const failure = taskFailure(task);
     if (failure !== undefined) lines.push(failure);
