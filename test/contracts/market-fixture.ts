@@ -5,9 +5,13 @@ import type { HardhatEthersSigner } from "@nomicfoundation/hardhat-ethers/types"
 
 import type { IMarket, MarketPanels, Registry, SuretyToken, Vault } from "#sdk/types/index.ts";
 import { entropyOf, sampledTasks, seedCommitment } from "./reference.ts";
+import { Results } from "./results.ts";
 
 /** One chain for all tests of the contracts; every test begins from a fixture's snapshot of it. */
-export const { ethers, networkHelpers } = await network.create();
+export const { ethers, networkHelpers } = await network.create({
+  network: "default",
+  override: { accounts: { count: 4 + 48 } },
+});
 const { time } = networkHelpers;
 
 export const DAY = 86_400n;
@@ -30,6 +34,9 @@ export const PRICE_FLOOR = 10n;
 /** What every node deposits into the registry's ledger, and what it stakes of that. */
 export const NODE_FUNDS = 1_500_000n;
 export const NODE_STAKE = 1_000_000n;
+/** Nodes of {@link deployMarket}; {@link deployCrowd} has enough for any two juries of a quorum of five. */
+const NODES = 12;
+const CROWD = 48;
 export const REQUESTER_FUNDS = 10_000_000n;
 /** As long as a real one, and no byte of it cheap. */
 export const ENVELOPE = "0x" + "5a".repeat(165);
@@ -146,7 +153,7 @@ export interface Deployment {
   requester: Actor;
   delegate: Actor;
   stranger: Actor;
-  /** Twelve nodes, each in the slot of its index; the next six are the first of them by name. */
+  /** Each in the slot of its index; the next six are the first of them by name. */
   nodes: Actor[];
   honest: Actor;
   lying: Actor;
@@ -200,9 +207,18 @@ export async function deployBare() {
 
 /** As {@link deployBare}, with a class of twelve active nodes and a requester that has money. */
 export async function deployMarket(): Promise<Deployment> {
+  return await deployWithNodes(NODES);
+}
+
+/** As {@link deployMarket}, with so many nodes that the largest jury finds its jurors. */
+export async function deployCrowd(): Promise<Deployment> {
+  return await deployWithNodes(CROWD);
+}
+
+async function deployWithNodes(count: number): Promise<Deployment> {
   const bare = await deployBare();
   const { token, vault, registry, marketAddress, admin, requester } = bare;
-  const nodes = bare.others.slice(0, 12);
+  const nodes = bare.others.slice(0, count);
   const [honest, lying, silent, late, greedy, second] = nodes as [Actor, Actor, Actor, Actor, Actor, Actor];
   const classTerms: ClassTerms = {
     market: marketAddress,
@@ -305,9 +321,17 @@ export class Life {
   readonly submissions: Submission[] = [];
   /** By assignment, then `round * 256 + seat`. */
   readonly #answers = new Map<number, Map<number, Answer>>();
-  entropyBlock = 0n;
+  /** What nodes commit to; undefined where roots may be anything, since nobody opens them. */
+  readonly results: Results | undefined;
 
-  constructor(d: Deployment, terms: Terms, seed: string, receipt: ContractTransactionReceipt, postedAt: bigint) {
+  constructor(
+    d: Deployment,
+    terms: Terms,
+    seed: string,
+    receipt: ContractTransactionReceipt,
+    postedAt: bigint,
+    real = false,
+  ) {
     const posted = eventsIn(d, receipt, "BatchPosted")[0];
     if (posted === undefined) throw new Error("nothing was posted");
     this.d = d;
@@ -319,6 +343,7 @@ export class Life {
     this.escrow = posted.escrow;
     this.bond = posted.bond;
     this.postedAt = postedAt;
+    this.results = real ? new Results(d.chainId, d.marketAddress, this.id) : undefined;
   }
 
   as(actor: Actor): IMarket {
@@ -398,7 +423,12 @@ export class Life {
   /** Sends the submission and keeps its record. */
   async submit(assignment = 0, node = this.slice(assignment).node): Promise<ContractTransactionResponse> {
     const { first, count } = this.slice(assignment);
-    const root = keccakOf(`root ${assignment}`);
+    const root =
+      this.results?.commit(
+        assignment,
+        node.address,
+        Array.from({ length: count }, (_, place) => first + place),
+      ) ?? keccakOf(`root ${assignment}`);
     const manifest = keccakOf(`manifest ${assignment}`);
     const sent = await this.as(node).submit(this.id, assignment, root, manifest, ENVELOPE);
     this.submissions[assignment] = {
@@ -493,7 +523,9 @@ export class Life {
   async answer(assignment = 0, round = 0, seat = 0, by?: Actor): Promise<ContractTransactionResponse> {
     const node = by ?? (await this.drawn(assignment, round))[seat];
     if (node === undefined) throw new Error(`nobody was drawn for seat ${seat} of round ${round}`);
-    const root = keccakOf(`answer ${assignment} ${round} ${seat}`);
+    const root =
+      this.results?.commit(assignment, node.address, await this.sampled(assignment)) ??
+      keccakOf(`answer ${assignment} ${round} ${seat}`);
     const manifest = keccakOf(`answer manifest ${assignment} ${round} ${seat}`);
     const sent = await this.as(node).answer(
       this.terms,
@@ -557,17 +589,17 @@ export class Life {
   }
 }
 
-/** Posts a batch; the returned life does the rest. */
+/** Posts a batch; the returned life does the rest. Where it is `real`, roots are commitments that can be opened. */
 export async function postBatch(
   d: Deployment,
-  { terms = termsOf(d), count = 10 }: { terms?: Terms; count?: number } = {},
+  { terms = termsOf(d), count = 10, real = false }: { terms?: Terms; count?: number; real?: boolean } = {},
 ): Promise<Life> {
   const job = await d.market.jobId(terms);
   const sequence = await d.market.batchesOf(job);
   const seed = keccakOf(`seed ${job} ${sequence}`);
   const commitment = seedCommitment(d.chainId, d.marketAddress, job, sequence, seed);
   const receipt = await mined(d.market.connect(d.requester).post(terms, count, keccakOf("inputs"), commitment));
-  return new Life(d, terms, seed, receipt, await now());
+  return new Life(d, terms, seed, receipt, await now(), real);
 }
 
 export async function mined(sent: Promise<ContractTransactionResponse>): Promise<ContractTransactionReceipt> {
@@ -613,23 +645,22 @@ export async function moneyOf(d: Deployment, lives: Life[] = []): Promise<Money>
     ["stranger", d.stranger],
     ...d.nodes.map((node): [string, Actor] => [node.address, node]),
   ];
-  const money: Money = {};
-  for (const [name, actor] of names) {
-    const lock = await d.vault.lockOf(
-      registry,
-      ethers.keccak256(
-        ethers.AbiCoder.defaultAbiCoder().encode(["address", "address"], [d.marketAddress, actor.address]),
-      ),
+  const owned = names.map(async ([name, actor]): Promise<[string, bigint]> => {
+    const id = ethers.keccak256(
+      ethers.AbiCoder.defaultAbiCoder().encode(["address", "address"], [d.marketAddress, actor.address]),
     );
-    const { stake, committed } = await d.registry.nodeState(d.marketAddress, actor.address);
-    const { amount: unbonding } = await d.registry.unbondingOf(d.marketAddress, actor.address);
+    const [lock, { stake, committed }, { amount: unbonding }, inMarket, inRegistry] = await Promise.all([
+      d.vault.lockOf(registry, id),
+      d.registry.nodeState(d.marketAddress, actor.address),
+      d.registry.unbondingOf(d.marketAddress, actor.address),
+      d.vault.available(d.marketAddress, actor.address),
+      d.vault.available(registry, actor.address),
+    ]);
     expect(lock.amount, `the vault's lock of ${name}`).to.equal(stake + unbonding);
     expect(committed <= stake, `committed of ${name} within its stake`).to.equal(true);
-    money[name] =
-      (await d.vault.available(d.marketAddress, actor.address)) +
-      (await d.vault.available(registry, actor.address)) +
-      lock.amount;
-  }
+    return [name, inMarket + inRegistry + lock.amount];
+  });
+  const money: Money = Object.fromEntries(await Promise.all(owned));
   for (const life of lives) {
     money["requester"]! += (await d.vault.lockOf(d.marketAddress, life.id)).amount;
   }
