@@ -12,6 +12,8 @@ import type { Executor } from "../executor/executor.ts";
 import { WasmExecutor } from "../executor/wasm-executor.ts";
 import type { Logger } from "../logger.ts";
 import { MarketAgent } from "../market-agent.ts";
+import { DisputeActions, disputeKey, takesLong } from "./dispute-actions.ts";
+import { stakeFor, type DisputeDuty } from "./disputes.ts";
 import { computeDuties, type ComputeDuty, type Work } from "./duties.ts";
 import { Programs } from "./programs.ts";
 import { mySlot, takePart } from "./membership.ts";
@@ -28,8 +30,12 @@ export interface ComputeDependencies {
 
 /** How long to leave what anybody may do to those it is due from, seconds. */
 const PATIENCE = 4;
-/** Seconds before a piece of work that failed is tried again; doubles up to a minute. */
+/** Seconds before a piece of work that failed is tried again; doubles. */
 const RETRY_SECONDS = 2;
+/** The longest such wait, seconds: what disputes ask for is more urgent. */
+const LONGEST_WAIT = { work: 60, dispute: 8 };
+/** What no second try makes better. */
+const HOPELESS: readonly string[] = ["TASK_TIMED_OUT", "COMMITMENT_LOST"];
 /** How long a batch that cannot be run is left alone, milliseconds. */
 const UNSUITABLE_MS = 60_000;
 
@@ -62,10 +68,17 @@ class ComputeAgent {
   readonly #signal: AbortSignal;
   readonly #programs: Programs;
   readonly #workbench: Workbench;
+  readonly #disputes: DisputeActions;
   readonly #running = new Map<string, Promise<void>>();
   /** Batches that cannot be run here, and until when not to look again. */
   readonly #unsuitable = new Map<string, number>();
+  /** Work that cannot be done here, and will not be tried again in this life. */
+  readonly #hopeless = new Set<string>();
+  /** Ballots that there was too little stake for, as far as that was told. */
+  readonly #told = new Set<string>();
   readonly #minPrice: bigint;
+  /** Of the newest block, seconds. */
+  #now = 0;
 
   constructor(config: ComputeConfig, agent: MarketAgent, executor: Executor, logger: Logger, signal: AbortSignal) {
     this.#config = config;
@@ -77,6 +90,13 @@ class ComputeAgent {
     this.#programs = new Programs({ storage, executor });
     const parts = { journal, storage, executor, programs: this.#programs, logger, context, node: address, secret };
     this.#workbench = new Workbench({ ...parts, parallel: config.workers });
+    this.#disputes = new DisputeActions({
+      agent,
+      workbench: this.#workbench,
+      programs: this.#programs,
+      logger,
+      signal,
+    });
   }
 
   async run(): Promise<void> {
@@ -91,24 +111,31 @@ class ComputeAgent {
   }
 
   async #act(head: Head): Promise<void> {
-    if (!(await takePart(this.#agent, this.#config, this.#logger, head))) return;
+    const canClaim = await takePart(this.#agent, this.#config, this.#logger, head);
     const { state, address, deployment } = this.#agent;
+    this.#now = head.timestamp;
     const entropyBlocks = state.open.flatMap((record) =>
-      record.assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock)),
+      record.assignments.flatMap(({ rounds, dispute }) =>
+        [...rounds, ...(dispute?.juries ?? [])].map(({ entropyBlock }) => entropyBlock),
+      ),
     );
+    const stake = await this.#stake();
     const duties = computeDuties(state, {
       me: address,
       now: head.timestamp,
       block: head.number,
+      finalBlock: head.finalNumber,
       parameters: deployment.parameters,
       hashes: await this.#agent.entropyHashes(entropyBlocks, head),
-      free: this.#config.maxAssignments - this.#openAssignments(),
-      freeStake: await this.#freeStake(),
+      free: canClaim ? this.#config.maxAssignments - this.#openAssignments() : 0,
+      ...stake,
+      agrees: (part, task) => this.#workbench.checked(part, task),
       policy: { class: this.#config.class, minPrice: this.#minPrice, patience: PATIENCE },
     });
     for (const duty of duties) {
       if (this.#signal.aborted) return;
-      if (duty.kind === "work") this.#start(duty);
+      if (duty.kind === "work") this.#start(Workbench.key(duty), duty, (record, key) => this.#work(duty, record, key));
+      else if (isOfDispute(duty)) await this.#dispute(duty, stake);
       else await this.#do(duty);
     }
   }
@@ -121,45 +148,77 @@ class ComputeAgent {
       .filter(({ node, status }) => node === address && status === "claimed").length;
   }
 
-  async #freeStake(): Promise<bigint> {
+  async #stake(): Promise<{ freeStake: bigint; uncommitted: bigint }> {
     const { deployment, address, rpc } = this.#agent;
     const { stake, committed, backing } = await nodeState(rpc, deployment.registry, deployment.market, address, {
       signal: this.#signal,
     });
-    return stake - committed - backing;
+    return { freeStake: stake - committed - backing, uncommitted: stake - committed };
   }
 
-  /** Begins a piece of work, unless it is under way. */
-  #start(work: Work): void {
-    const key = Workbench.key(work);
-    if (this.#running.has(key)) return;
-    const running = this.#pursue(work, key).finally(() => this.#running.delete(key));
+  /** Begins something that takes time, unless it is under way or was given up. */
+  #start(key: string, duty: Work | DisputeDuty, step: (record: BatchRecord, key: string) => Promise<void>): void {
+    if (this.#running.has(key) || this.#hopeless.has(key)) return;
+    const running = this.#pursue(key, duty, step).finally(() => this.#running.delete(key));
     this.#running.set(key, running);
   }
 
-  /** Runs a piece of work to its submission, through failures that may pass. Never rejects. */
-  async #pursue(work: Work, key: string): Promise<void> {
-    const { batchId, assignment, round, seat } = work;
-    const ids = { batchId, assignment, ...(isPrimary(work) ? {} : { round, seat }) };
+  /** Does something that takes time, through failures that may pass. Never rejects. */
+  async #pursue(
+    key: string,
+    { kind, batchId, assignment }: Work | DisputeDuty,
+    step: (record: BatchRecord, key: string) => Promise<void>,
+  ): Promise<void> {
+    const longest = kind === "work" ? LONGEST_WAIT.work : LONGEST_WAIT.dispute;
     for (let attempt = 0; ; attempt += 1) {
       const record = this.#agent.state.batches.get(batchId);
       // Settled meanwhile, or gone with a reorganisation.
       if (this.#signal.aborted || !record || record.closed) return;
       try {
-        if (attempt === 0) this.#logger.info({ ...ids, tasks: work.tasks.length }, "works");
-        const commitment = await this.#workbench.commit(work, record, this.#signal);
-        await this.#agent.send(this.#submission(work, key, record, commitment));
+        await step(record, key);
         return;
       } catch (error) {
         if (this.#signal.aborted) return;
-        this.#logger.warn({ ...ids, error }, "work failed");
-        const hopeless = error instanceof SuretyError && error.code === "TASK_TIMED_OUT";
-        if (hopeless) return;
-        const wait = Math.min(60, RETRY_SECONDS * 2 ** attempt) * 1000;
+        this.#logger.warn({ kind, batchId, assignment, error }, "work failed");
+        if (error instanceof SuretyError && HOPELESS.includes(error.code)) {
+          this.#hopeless.add(key);
+          return;
+        }
+        const wait = Math.min(longest, RETRY_SECONDS * 2 ** attempt) * 1000;
         // An abort ends the wait; what follows looks at the signal.
         await systemClock.sleep(wait, { signal: this.#signal }).catch(() => undefined);
       }
     }
+  }
+
+  /** Runs a piece of work and submits it. */
+  async #work(work: Work, record: BatchRecord, key: string): Promise<void> {
+    const { batchId, assignment, round, seat } = work;
+    const ids = { batchId, assignment, ...(isPrimary(work) ? {} : { round, seat }) };
+    this.#logger.info({ ...ids, tasks: work.tasks.length }, "works");
+    const commitment = await this.#workbench.commit(work, record, this.#signal);
+    await this.#agent.send(this.#submission(work, key, record, commitment));
+  }
+
+  async #dispute(duty: DisputeDuty, { uncommitted }: { uncommitted: bigint }): Promise<void> {
+    const record = this.#agent.state.batches.get(duty.batchId) as BatchRecord;
+    const { batchId, assignment } = duty;
+    const needed = stakeFor(record, duty);
+    const key = disputeKey(duty);
+    if (needed > uncommitted) {
+      const missing = String(needed - uncommitted);
+      if (!this.#told.has(key))
+        this.#logger.error({ batchId, assignment, missing }, "too little stake for a ballot: it will be fined");
+      this.#told.add(key);
+      return;
+    }
+    if (!takesLong(duty)) return this.#disputes.do(duty, record, this.#now);
+    this.#start(key, duty, (current) =>
+      // The step may be over by the time of another try.
+      current.assignments[assignment]?.status === "contended"
+        ? this.#disputes.do(duty, current, this.#now)
+        : Promise.resolve(),
+    );
   }
 
   #submission(
@@ -182,7 +241,7 @@ class ComputeAgent {
     };
   }
 
-  async #do(duty: Exclude<ComputeDuty, Work>): Promise<void> {
+  async #do(duty: Exclude<ComputeDuty, Work | DisputeDuty>): Promise<void> {
     const { market } = this.#agent.deployment;
     const record = this.#agent.state.batches.get(duty.batchId) as BatchRecord;
     const { terms, batch, assignments } = record;
@@ -255,4 +314,22 @@ class ComputeAgent {
       return false;
     }
   }
+}
+
+const OF_DISPUTES: readonly string[] = [
+  "check",
+  "challenge",
+  "call-panel",
+  "answer-contest",
+  "open",
+  "vote",
+  "show",
+  "appeal",
+  "rule",
+  "convene",
+  "conclude",
+] satisfies DisputeDuty["kind"][];
+
+function isOfDispute(duty: Exclude<ComputeDuty, Work>): duty is DisputeDuty {
+  return OF_DISPUTES.includes(duty.kind);
 }

@@ -1,4 +1,3 @@
-import { keccak256, toUtf8Bytes } from "ethers";
 import { MAX_TASKS } from "#sdk/commitment.ts";
 import { PRIMARY } from "#sdk/context.ts";
 import {
@@ -13,18 +12,12 @@ import {
   type MarketState,
 } from "#sdk/market-state.ts";
 import { lockOf, MAX_ROUNDS } from "#sdk/pricing.ts";
-import type { Parameters } from "#sdk/terms.ts";
+import { disputeDuties, stakeFor, type DisputeDuty } from "./disputes.ts";
+import { isMyTurn, UNUSED_AFTER, type ComputeFacts, type Part } from "./facts.ts";
 
 /** Work to be run and submitted: an assignment of one's own, or a seat one was drawn for. */
-export interface Work {
+export interface Work extends Part {
   kind: "work";
-  batchId: string;
-  assignment: number;
-  /** {@link PRIMARY} for an assignment of one's own. */
-  round: number;
-  seat: number;
-  /** Indices in the batch. */
-  tasks: number[];
   /** Until when it must be submitted, seconds. */
   deadline: number;
 }
@@ -32,6 +25,7 @@ export interface Work {
 /** What a compute node ought to do now. */
 export type ComputeDuty =
   | Work
+  | DisputeDuty
   | { kind: "claim"; batchId: string; count: number }
   | { kind: "reclaim"; batchId: string; assignment: number }
   | { kind: "capture"; batchId: string }
@@ -40,51 +34,31 @@ export type ComputeDuty =
   | { kind: "redraw"; batchId: string; assignment: number }
   | { kind: "settle"; batchId: string; assignments: number[] };
 
-/** What decides, beside the market's state. */
-export interface ComputeFacts {
-  /** The node's address. */
-  me: string;
-  /** Time of the newest block, seconds. */
-  now: number;
-  /** Number of the newest block. */
-  block: number;
-  parameters: Parameters;
-  /** Hashes of entropy blocks by number, as far as known. */
-  hashes: ReadonlyMap<number, string>;
-  /** How many more assignments the node can take on. */
-  free: number;
-  /** Stake that backs nothing yet, base units. */
-  freeStake: bigint;
-  policy: ComputePolicy;
-}
-
-/** What its operator decided. */
-export interface ComputePolicy {
-  /** Id of the class it serves. */
-  class: string;
-  /** Least price of a task, base units. */
-  minPrice: bigint;
-  /** How long to leave what anybody may do to those it is due from, seconds. */
-  patience: number;
-}
-
-/** Blocks after which a node stores an entropy block's hash that nobody used; every chain tells 256. */
-const CAPTURE_AFTER = 64;
-
 /**
  * What a compute node ought to do, and nothing of how. Pure: the same facts give the same duties.
  *
- * Work comes first, in the order of its deadlines; then what unblocks its pay; then new claims.
+ * Work comes first, in the order of its deadlines; then disputes; then what unblocks its pay; then new claims.
  */
 export function computeDuties(state: MarketState, facts: ComputeFacts): ComputeDuty[] {
   const work: Work[] = [];
+  const disputes: DisputeDuty[] = [];
   const rest: ComputeDuty[] = [];
   const claims: ComputeDuty[] = [];
-  let { free, freeStake } = facts;
-  for (const record of state.open) {
-    if (record.terms.class !== facts.policy.class) continue;
-    for (const assignment of record.assignments) work.push(...workOn(state, record, assignment, facts));
+  const open = state.open.filter(({ terms }) => terms.class === facts.policy.class);
+  let { free, freeStake, uncommitted } = facts;
+  for (const record of open) {
+    for (const assignment of record.assignments) {
+      work.push(...workOn(state, record, assignment, facts));
+      for (const duty of disputeDuties(state, record, assignment, { ...facts, uncommitted })) {
+        disputes.push(duty);
+        uncommitted -= stakeFor(record, duty);
+      }
+    }
     if (hasInterest(record, facts.me)) rest.push(...chores(state, record, facts));
+  }
+  // What disputes take cannot back a claim.
+  freeStake -= facts.uncommitted - uncommitted;
+  for (const record of open) {
     const claim = free > 0 ? claimOn(record, facts, freeStake) : undefined;
     if (claim) {
       claims.push(claim.duty);
@@ -93,7 +67,7 @@ export function computeDuties(state: MarketState, facts: ComputeFacts): ComputeD
     }
   }
   work.sort((a, b) => a.deadline - b.deadline);
-  return [...work, ...rest, ...claims];
+  return [...work, ...disputes, ...rest, ...claims];
 }
 
 /** What this node is to run for one assignment. */
@@ -130,7 +104,7 @@ function chores(state: MarketState, record: BatchRecord, facts: ComputeFacts): C
     terms.mode !== "trusted" &&
     seal &&
     !record.captured &&
-    block > seal.entropyBlock + CAPTURE_AFTER
+    block > seal.entropyBlock + UNUSED_AFTER
   ) {
     return [{ kind: "capture", batchId }];
   }
@@ -170,7 +144,10 @@ function chores(state: MarketState, record: BatchRecord, facts: ComputeFacts): C
   return duties;
 }
 
-/** After which second anybody may settle an assignment; undefined while that is not known. */
+/**
+ * After which second anybody may settle an assignment; undefined while that is not known, and where it is contended: that
+ * ends otherwise.
+ */
 export function settleableFrom(
   state: MarketState,
   record: BatchRecord,
@@ -179,16 +156,16 @@ export function settleableFrom(
 ): number | undefined {
   const { terms, seal, reveal, judged } = record;
   const { windows } = terms;
+  if (assignment.status === "contended") return undefined;
   if (terms.mode === "trusted") return assignment.submission ? 0 : undefined;
   if (!seal) return undefined;
   if (!reveal) return seal.at + windows.reveal;
   if (sampledCountOf(record, assignment) === 0) return judged ? 0 : reveal.at + windows.check + windows.judge;
   const panel = panelStatus(record, assignment, facts.parameters);
   if (!panel) return undefined;
-  const accused = assignment.exceptions.at(-1);
-  if (accused) return accused.at + windows.challenge;
   if (panel.answered >= panel.quorum) {
-    if (!judged) return panel.judgeBy;
+    // Until then anybody can call on the panel to open.
+    if (!judged) return panel.judgeBy + windows.challenge;
     return panel.answered >= panel.needed ? 0 : panel.deadline;
   }
   const over = panel.round === MAX_ROUNDS || !canDrawAgain(state, record, assignment, facts.hashes);
@@ -228,13 +205,4 @@ function claimOn(
 
 function hasInterest({ assignments }: BatchRecord, me: string): boolean {
   return assignments.some(({ node, answers }) => node === me || answers.some((answer) => answer.node === me));
-}
-
-/**
- * Whether it is this node's turn to do what anybody may do after `from`. Each node waits for another multiple of the
- * patience, so that seldom two pay for the same step.
- */
-function isMyTurn({ me, now, policy }: ComputeFacts, { id }: BatchRecord, from: number, step: string): boolean {
-  const place = Number(BigInt(keccak256(toUtf8Bytes(`${me} ${id} ${step}`))) % 4n);
-  return now > from + policy.patience * (1 + place);
 }

@@ -2,7 +2,7 @@ import { getBytes } from "ethers";
 
 import { computeContentId, contentIdFromBytes32, type Directory } from "./content.ts";
 import { PRIMARY } from "./context.ts";
-import { openEnvelope } from "./envelope.ts";
+import { openEnvelope, type EnvelopeContent } from "./envelope.ts";
 import { SuretyError } from "./errors.ts";
 import { checkManifest, maxManifestBytes, openManifest, type TaskResult } from "./result-manifest.ts";
 import { openDirectory } from "./sealed-file.ts";
@@ -52,8 +52,8 @@ export async function readResults(
   opener: Opener,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<TaskResult[]> {
-  const { storage, context, secretKey } = opener;
-  const { node, assignment, tasks, root } = part;
+  const { context, secretKey } = opener;
+  const { node, assignment } = part;
   const seat = part.member === "primary" ? PRIMARY : part.member;
   const content = openEnvelope({
     sealed: getBytes(part.envelope),
@@ -61,11 +61,28 @@ export async function readResults(
     context: { ...context, batchId, assignment, ...seat },
     member: node,
   });
+  return readManifest(batchId, part, content, opener, { signal });
+}
+
+/**
+ * Reads what a member says of its tasks with what its envelope holds: from `openEnvelope`, or, for a juror, from
+ * `checkEnvelopeProof`.
+ *
+ * @throws StorageError if the manifest cannot be fetched now
+ * @throws SuretyError `RESULT_MANIFEST_*` if it is not what was committed to
+ */
+export async function readManifest(
+  batchId: string,
+  part: Pick<MemberPart, "node" | "tasks" | "root" | "manifest">,
+  { manifestKey, manifestHash }: Pick<EnvelopeContent, "manifestKey" | "manifestHash">,
+  { storage, context }: Pick<Opener, "storage" | "context">,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<TaskResult[]> {
+  const { node, tasks, root } = part;
   const cid = contentIdFromBytes32(part.manifest);
   const maxBytes = maxManifestBytes(tasks.length);
   const sealed = await storage.getFile(cid, RESULT_MANIFEST_FILE, { maxBytes, signal });
   const member = { ...context, batchId, member: node };
-  const { manifestKey, manifestHash } = content;
   const manifest = openManifest({ sealed, manifestKey, manifestHash, context: member, count: tasks.length });
   checkManifest({ manifest, context: member, tasks, root });
   return manifest.tasks;

@@ -3,8 +3,9 @@ import { PRIMARY } from "#sdk/context.ts";
 import { MAX_ROUNDS } from "#sdk/pricing.ts";
 import { sampledCount, sampledTasks } from "#sdk/sampling.ts";
 import type { Terms } from "#sdk/terms.ts";
-import { settleableFrom, type ComputeDuty, type ComputeFacts } from "../../agents/compute/duties.ts";
-import { computeDutiesOf } from "../support/decisions.ts";
+import { settleableFrom, type ComputeDuty } from "../../agents/compute/duties.ts";
+import type { ComputeFacts } from "../../agents/compute/facts.ts";
+import { computeDutiesOf } from "../support/node-decisions.ts";
 import {
   addressOf,
   BATCH_ID,
@@ -385,7 +386,7 @@ describe("computeDuties", () => {
         .wait(20)
         .answerFrom(0, 1, 0)
         .judge(REQUESTER, [{ assignment: 0, verdict: "no-majority", witness: 0, round: 0, seat: 0 }], false);
-      expect(kinds(disputed.wait(WINDOWS.check + 1), me)).to.deep.equal(["settle"]);
+      expect(kinds(disputed.wait(WINDOWS.check + 1), me)).to.deep.equal(["conclude"]);
       const few = revealed({ nodes: 3 }).wait(WINDOWS.check + 1);
       expect(few.drawn(0)[0]).to.have.length(2);
       expect(kinds(few, me)).to.deep.equal(["settle"]);
@@ -444,14 +445,14 @@ describe("computeDuties", () => {
       expect(kinds(history.wait(1), me)).to.deep.equal(["settle"]);
     });
 
-    it("what a full panel ran, when the requester has judged or its time is over", () => {
+    it("what a full panel ran, when the requester has judged, or nobody called on the panel instead", () => {
       const history = revealed().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
       const verifier = history.drawn(0)[0]![1]!;
       const judged = history.copy().judge(REQUESTER, [], true);
       expect(kinds(judged, me)).to.deep.equal(["settle"]);
       expect(kinds(judged, verifier)).to.deep.equal(["settle"]);
-      history.wait(WINDOWS.check + WINDOWS.judge);
-      expect(kinds(history, me)).to.deep.equal([]);
+      history.wait(WINDOWS.check + WINDOWS.judge + WINDOWS.challenge);
+      expect(kinds(history, me)).to.deep.equal(["call-panel"]);
       expect(kinds(history.wait(1), verifier)).to.deep.equal(["settle"]);
       expect(kinds(history, bystander(history))).to.deep.equal([]);
     });
@@ -462,13 +463,13 @@ describe("computeDuties", () => {
       expect(kinds(history.wait(1), me)).to.deep.equal(["settle"]);
     });
 
-    it("what is disputed once nobody has challenged it", () => {
+    it("nothing that is contended: that is concluded", () => {
       const history = revealed().answerFrom(0, 0, 0).answerFrom(0, 0, 1);
       history
         .judge(REQUESTER, [{ assignment: 0, verdict: "seat-differs", witness: 0, round: 0, seat: 1 }], true)
         .wait(WINDOWS.challenge);
       expect(kinds(history, me)).to.deep.equal([]);
-      expect(kinds(history.wait(1), me)).to.deep.equal(["settle"]);
+      expect(kinds(history.wait(1), me)).to.deep.equal(["conclude"]);
     });
 
     it("in mode trusted at once, without a reveal", () => {
@@ -495,7 +496,7 @@ describe("computeDuties", () => {
         settleableFrom(history.state, history.record, history.record.assignments[0]!, facts);
       expect(from()).to.equal(history.now + WINDOWS.check + WINDOWS.judge);
       history.answerFrom(0, 0, 0);
-      expect(from()).to.equal(history.now + WINDOWS.check + WINDOWS.judge);
+      expect(from()).to.equal(history.now + WINDOWS.check + WINDOWS.judge + WINDOWS.challenge);
       history.judge(REQUESTER, [], true);
       expect(from()).to.equal(history.now + WINDOWS.check);
       history.answerFrom(0, 0, 1);

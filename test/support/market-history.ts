@@ -234,7 +234,9 @@ export class MarketHistory {
     const { sealBlock, assignments } = this.#data;
     const numbers = [
       sealBlock + PARAMETERS.finalDepth,
-      ...assignments.flatMap(({ rounds }) => rounds.map((round) => round.entropyBlock)),
+      ...assignments.flatMap(({ rounds, dispute }) =>
+        [...rounds, ...(dispute?.juries ?? [])].map(({ entropyBlock }) => entropyBlock),
+      ),
     ];
     return new Map(numbers.filter((number) => number < this.block).map((number) => [number, this.hashOf(number)]));
   }
