@@ -453,6 +453,8 @@ interface IMarketEvents {
         uint32 entropyBlock,
         uint32 deadline
     );
+    /// @notice A call's draw is done: the jury has `seats` in all, fewer than were called if the pool had no more.
+    event JuryConvened(BatchId indexed id, uint16 indexed assignment, uint8 tier, uint8 call, uint8 seats);
     /// @notice `node` sits in `seat` of a jury.
     event JurorSeated(BatchId indexed id, uint16 indexed assignment, address indexed node, uint8 tier, uint8 seat);
     /// @notice A juror committed to its result.

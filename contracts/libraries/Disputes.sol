@@ -140,6 +140,7 @@ library Disputes {
         );
         jury.convened = true;
         if (first) jury.seats = uint8(drawn.length);
+        emit IMarketEvents.JuryConvened(case_.context.id, case_.assignment, uint8(tier), jury.call, jury.seats);
         uint256 next;
         for (uint256 seat; seat < jury.seats && next < drawn.length; ++seat) {
             bytes32 place = jurorKey(case_.key, tier, seat);

@@ -36,7 +36,7 @@ export interface JuryRecord {
   entropyBlock: number;
   /** End of the casting, seconds. */
   deadline: number;
-  /** Whether anybody was seated by this call. */
+  /** Whether this call was drawn. */
   convened: boolean;
   /** By seat. */
   jurors: JurorRecord[];
@@ -137,6 +137,13 @@ export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEve
       dispute.since = sinceOf(event);
       return;
     }
+    case "JuryConvened": {
+      const jury = dispute.juries[event.tier - 1];
+      if (!jury) return;
+      jury.convened = true;
+      jury.seats = event.seats;
+      return;
+    }
     case "BallotsClosed":
       dispute.stage = "showing";
       dispute.deadline = event.deadline;
@@ -173,9 +180,6 @@ function applyToJury(dispute: DisputeRecord, event: JurorEvent): void {
     if (juror) jury.replaced.push(juror.node);
     jury.jurors = [...jury.jurors.filter((other) => other !== juror), { node, seat, cast: false }];
     jury.jurors.sort((a, b) => a.seat - b.seat);
-    jury.convened = true;
-    // Only the first draw decides how many seats there are.
-    if (jury.call === 0) jury.seats = jury.jurors.length;
     return;
   }
   if (!juror) return;

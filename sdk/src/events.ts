@@ -94,6 +94,8 @@ export interface EventArguments {
     entropyBlock: number;
     deadline: number;
   };
+  /** A call's draw is done: the jury has `seats` in all, fewer than were called if the pool had no more. */
+  JuryConvened: AssignmentRef & { tier: number; call: number; seats: number };
   /** `node` sits in `seat` of a jury. */
   JurorSeated: JurorRef;
   /** A juror committed to its result. */

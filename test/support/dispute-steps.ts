@@ -160,6 +160,7 @@ export class DisputeSteps {
     const drawn = this.#draw({ tier, call: jury.call, blockHash, count: empty.length });
     jury.convened = true;
     if (jury.call === 0) jury.seats = drawn.length;
+    this.history.emit("JuryConvened", { ...this.#place, tier, call: jury.call, seats: jury.seats });
     for (const [place, node] of drawn.entries()) {
       const seat = empty[place]!;
       jury.jurors[seat] = { node, cast: false };
