@@ -259,11 +259,12 @@ function moveOn(
   facts: ComputeFacts,
 ): DisputeDuty[] {
   const { dispute, index } = assignment;
-  const waits = member !== undefined && standing(record, assignment, member) !== "slashed";
   const served = dispute?.juries.some(({ jurors }) => jurors.some(({ node, cast }) => node === facts.me && cast));
-  if (!waits && !served) return [];
+  if (member === undefined && !served) return [];
   const kind = dueStep(record, assignment, facts);
-  if (!kind) return [];
+  // Whoever is to lose its lock may have to move on before it can appeal, but has nothing to gain by the end.
+  const loses = member !== undefined && standing(record, assignment, member) === "slashed";
+  if (!kind || (loses && kind === "conclude")) return [];
   const step: DisputeDuty = { kind, ...placeOf(record, assignment) };
   if (!dispute) return isMyTurn(facts, record, challengeBy(record, assignment)!, `conclude ${index}`) ? [step] : [];
   const { stage, tier, deadline, since, changedAt } = dispute;
