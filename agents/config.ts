@@ -82,6 +82,8 @@ export interface ComputeConfig extends AgentConfig {
 export interface RequesterConfig extends AgentConfig {
   /** Share of each batch to replace by tasks whose result is known, parts per million, up to a half. Defaults to 0. */
   plantShare: number;
+  /** How long to ask for content that nobody serves before it counts as withheld, seconds, 1 to 86,400. Defaults to 60. */
+  fetchPatience: number;
   /** Where decrypted outputs go. Defaults to `results` in the home. */
   resultsFolder?: string;
 }
@@ -152,6 +154,7 @@ export const computeConfigSchema = z.strictObject({
 export const requesterConfigSchema = z.strictObject({
   ...agentShape,
   plantShare: whole(0, PARTS_PER_MILLION / 2).default(0),
+  fetchPatience: whole(1, 86_400).default(60),
   resultsFolder: text.optional(),
 });
 

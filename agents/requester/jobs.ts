@@ -1,12 +1,15 @@
-import { hexlify } from "ethers";
+import { hexlify, ZeroHash } from "ethers";
 import { PARTS_PER_MILLION } from "#sdk/amount.ts";
+import { UNDELIVERED } from "#sdk/commitment.ts";
 import { jobIdOf, type Terms } from "#sdk/terms.ts";
 import { minimumSlash } from "#sdk/job-spec.ts";
 import { contentIdToBytes32 } from "#sdk/content.ts";
-import type { AssignmentRecord, BatchRecord, ClassRecord } from "#sdk/market-state.ts";
+import { effectiveRuling, membersOf, standing, type DisputeRecord } from "#sdk/dispute.ts";
 import { FOREVER } from "#sdk/draw.ts";
-import { MAX_LISTED } from "#sdk/pricing.ts";
-import { sampledCountOf } from "#sdk/market-state.ts";
+import { endedPanelOf } from "#sdk/ended-panel.ts";
+import { payOf, sampledCountOf, type AssignmentRecord, type BatchRecord, type ClassRecord } from "#sdk/market-state.ts";
+import { contestBond, MAX_LISTED, reserve } from "#sdk/pricing.ts";
+import { BURNED, conclude, ESCROW } from "#sdk/settlement.ts";
 import type { Parameters } from "#sdk/terms.ts";
 import type { JobCounts, JobState, JobStatus, JobTicket, TaskStatus } from "./spool.ts";
 import { newStatus } from "./spool.ts";
@@ -115,19 +118,53 @@ export function offeredTerms(
 }
 
 /**
- * What a batch says against nodes: caught, it weighs more than everything else; on a panel that agreed on nothing, one of
- * several who may be to blame.
+ * What a requester should have beside what a batch locks, base units: enough to back one exception against the largest
+ * slice. It stays available, and is locked only if there is somebody to accuse.
+ *
+ * @param count Tasks of the batch.
  */
-export function suspicionFrom({ assignments }: BatchRecord): Record<string, number> {
+export function exceptionMargin(terms: Terms, count: number, parameters: Parameters): bigint {
+  if (terms.mode === "trusted") return 0n;
+  const { maxShare, minSlice, price } = terms;
+  const share = Math.floor((count * maxShare) / PARTS_PER_MILLION);
+  const largest = Math.min(Math.max(share, minSlice), count);
+  return reserve(terms, price, largest, parameters).beyondBond;
+}
+
+/**
+ * What a batch says against nodes: found guilty, or paid for nothing that arrived, it weighs more than everything else;
+ * on a panel that agreed on nothing, one of several who may be to blame; asleep when it was called, little.
+ */
+export function suspicionFrom(record: BatchRecord): Record<string, number> {
   const suspicion: Record<string, number> = {};
   const add = (node: string, weight: number): void => void (suspicion[node] = (suspicion[node] ?? 0) + weight);
-  for (const { node, answers, exceptions } of assignments) {
-    for (const { verdict, accused } of exceptions) {
-      if (accused) add(accused, CAUGHT);
-      if (verdict === "no-majority") for (const one of [node, ...answers.map((answer) => answer.node)]) add(one, 1);
+  for (const assignment of record.assignments) {
+    const { outcome, exceptions, dispute } = assignment;
+    for (const [number, { node }] of membersOf(assignment).entries()) {
+      const isGuilty = outcome
+        ? ((outcome.accused >> BigInt(number)) & 1n) === 1n
+        : standing(record, assignment, number) === "slashed";
+      if (isGuilty || (dispute && deliveredNothing(dispute, number))) add(node, CAUGHT);
+    }
+    const isUndecided = !outcome || outcome.outcome === "no-majority";
+    if (isUndecided && exceptions.some(({ verdict }) => verdict === "no-majority")) {
+      for (const { node } of membersOf(assignment)) add(node, 1);
+    }
+    if (!dispute) continue;
+    for (const { node } of dispute.missed) add(node, 1);
+    const isByJury = dispute.rulings.slice(1).some((digest) => digest !== ZeroHash);
+    for (const { node, digest } of dispute.juries.flatMap(({ jurors }) => jurors)) {
+      if (isByJury && digest !== undefined && digest !== effectiveRuling(dispute)) add(node, CAUGHT);
     }
   }
   return suspicion;
+}
+
+/** Whether a member was contested and said nothing, or a jury found that what it owed did not arrive. */
+function deliveredNothing(dispute: DisputeRecord, number: number): boolean {
+  if (dispute.member !== number) return false;
+  if (dispute.stage === "answering") return true;
+  return dispute.matter === "delivery" && effectiveRuling(dispute) === UNDELIVERED;
 }
 
 /** What it weighs to have been caught, or to have served garbage. */
@@ -160,26 +197,17 @@ export function isAccepted({ outcome }: AssignmentRecord): boolean {
 }
 
 /** How far a job is, for people and programs. */
-export function statusOf(job: Job, records: readonly (BatchRecord | undefined)[]): JobStatus {
+export function statusOf(job: Job, records: readonly (BatchRecord | undefined)[], parameters: Parameters): JobStatus {
   const status = newStatus(job.ticket);
   const last = records.at(-1);
   const attempt = job.attempts.at(-1);
   const counts: JobCounts = { ...status.counts };
-  let escrow = 0n;
-  let bond = 0n;
-  let paid = 0n;
-  let burned = 0n;
-  let returned = 0n;
+  const sum = { escrow: 0n, bond: 0n, paid: 0n, burned: 0n, returned: 0n };
   const accused = new Set<string>();
   for (const record of records) {
     if (!record) continue;
-    escrow += record.escrow;
-    bond += record.bond;
-    burned += record.bondBurned;
-    let paidHere = 0n;
     for (const assignment of record.assignments) {
       const { status: where, count } = assignment;
-      paidHere += assignment.outcome?.paid ?? 0n;
       if (where !== "void") counts.claimed += count;
       if (where === "submitted" || where === "contended" || where === "settled") counts.submitted += count;
       if (where === "contended") counts.contended += count;
@@ -189,10 +217,10 @@ export function statusOf(job: Job, records: readonly (BatchRecord | undefined)[]
       counts.answered += sampled * assignment.answers.length;
       for (const { accused: node } of assignment.exceptions) if (node) accused.add(node);
     }
-    paid += paidHere;
-    if (record.closed) returned += record.escrow + record.bond - paidHere - record.bondBurned;
+    for (const [name, amount] of Object.entries(moneyOf(record, parameters))) sum[name as keyof typeof sum] += amount;
   }
   counts.accused = accused.size;
+  const money = Object.fromEntries(Object.entries(sum).map(([name, amount]) => [name, String(amount)]));
   return {
     ...status,
     state: stateOf(job, last),
@@ -201,14 +229,44 @@ export function statusOf(job: Job, records: readonly (BatchRecord | undefined)[]
     counts,
     ...(job.finished ? { results: resultsOf(job, records) } : {}),
     ...(job.finished?.error ? { error: job.finished.error } : {}),
-    money: {
-      escrow: String(escrow),
-      bond: String(bond),
-      paid: String(paid),
-      burned: String(burned),
-      returned: String(returned),
-    },
+    money: money as JobStatus["money"],
   };
+}
+
+/** Where a batch's money went, base units. What is not settled has not gone anywhere yet. */
+function moneyOf(
+  record: BatchRecord,
+  parameters: Parameters,
+): { escrow: bigint; bond: bigint; paid: bigint; burned: bigint; returned: bigint } {
+  const { escrow, terms, price } = record;
+  let { bond, bondBurned: burned } = record;
+  let paid = 0n;
+  for (const assignment of record.assignments) {
+    const { exceptions, dispute, count, outcome } = assignment;
+    const panel = endedPanelOf(record, assignment, parameters);
+    if (exceptions.length > 0) bond += reserve(terms, price, count, parameters).beyondBond;
+    if (dispute?.matter === "work" || dispute?.matter === "delivery") {
+      bond += contestBond(terms, payOf(record, assignment, dispute.member), parameters);
+    }
+    for (const [place, { appellant, bond: put }] of (panel.dispute?.juries ?? []).entries()) {
+      // The first jury of a contest came with it.
+      const isAppeal = place > 0 || dispute?.matter === "exception" || dispute?.matter === "silence";
+      if (isAppeal && appellant === terms.requester) bond += put;
+    }
+    if (!outcome) continue;
+    if (exceptions.length === 0 && !dispute) {
+      paid += outcome.paid;
+      continue;
+    }
+    for (const { from, to, amount } of conclude(panel).transfers) {
+      if (from !== ESCROW || to === terms.requester) continue;
+      if (to === BURNED) burned += amount;
+      else paid += amount;
+    }
+    // What is left of the pot was counted where it burned.
+    if (panel.dispute?.pot) burned -= record.bondBurned;
+  }
+  return { escrow, bond, paid, burned, returned: record.closed ? escrow + bond - paid - burned : 0n };
 }
 
 function stateOf(job: Job, record: BatchRecord | undefined): JobState {

@@ -147,6 +147,7 @@ export interface JobStatus {
   money: {
     /** Locked when it was posted. */
     escrow: string;
+    /** The same, and what exceptions, contests and appeals locked since. */
     bond: string;
     /** To nodes. */
     paid: string;

@@ -10,6 +10,7 @@ export * from "./context.ts";
 export * from "./deployment.ts";
 export * from "./dispute.ts";
 export * from "./draw.ts";
+export * from "./ended-panel.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";
 export * from "./event-store.ts";

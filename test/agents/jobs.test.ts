@@ -3,7 +3,7 @@ import { hexlify } from "ethers";
 import { contentIdFromBytes32 } from "#sdk/content.ts";
 import { minimumSlash } from "#sdk/job-spec.ts";
 import type { ClassRecord } from "#sdk/market-state.ts";
-import { quote } from "#sdk/pricing.ts";
+import { quote, reserve } from "#sdk/pricing.ts";
 import { jobIdOf } from "#sdk/terms.ts";
 import {
   attemptOf,
@@ -202,14 +202,15 @@ describe("statusOf", () => {
     const status = statusOf(
       job,
       records.map((history) => history.record),
+      PARAMETERS,
     );
     return Object.fromEntries(Object.entries(status.money).map(([name, units]) => [name, BigInt(units)]));
   };
 
   it("follows a batch through its states", () => {
     const job = jobOf();
-    const state = (history?: MarketHistory): string => statusOf(job, [history?.record]).state;
-    expect(statusOf({ ...job, attempts: [] }, []).state).to.equal("queued");
+    const state = (history?: MarketHistory): string => statusOf(job, [history?.record], PARAMETERS).state;
+    expect(statusOf({ ...job, attempts: [] }, [], PARAMETERS).state).to.equal("queued");
     expect(state()).to.equal("posting");
     const history = new MarketHistory().post();
     expect(state(history)).to.equal("posted");
@@ -219,9 +220,12 @@ describe("statusOf", () => {
     expect(state(history.answerFrom(0, 0, 0))).to.equal("checking");
     expect(state(history.judge(REQUESTER, [], true))).to.equal("judged");
     expect(state(history.answerFrom(0, 0, 1).settle(REQUESTER, [0]))).to.equal("judged");
-    expect(statusOf({ ...job, finished: {} }, [history.record]).state).to.equal("settled");
+    expect(statusOf({ ...job, finished: {} }, [history.record], PARAMETERS).state).to.equal("settled");
     const error = { code: "JOB_INCOMPLETE", message: "m" };
-    expect(statusOf({ ...job, finished: { error } }, [history.record])).to.deep.include({ state: "failed", error });
+    expect(statusOf({ ...job, finished: { error } }, [history.record], PARAMETERS)).to.deep.include({
+      state: "failed",
+      error,
+    });
   });
 
   it("counts tasks, and what was run again for each answer", () => {
@@ -232,7 +236,7 @@ describe("statusOf", () => {
       .claim(nodeAt(1), 4)
       .submit(nodeAt(1), 1);
     history.wait(20).reveal().answerFrom(0, 0, 0).answerFrom(0, 0, 1).answerFrom(1, 0, 0).settle(REQUESTER, [0]);
-    const status = statusOf(jobOf(), [history.record]);
+    const status = statusOf(jobOf(), [history.record], PARAMETERS);
     expect(status.counts).to.deep.equal({
       tasks: 6,
       claimed: 6,
@@ -260,7 +264,7 @@ describe("statusOf", () => {
       [0, 1].map((assignment) => ({ assignment, verdict: "primary-differs", witness: assignment, round: 0, seat: 0 })),
       true,
     );
-    const { counts } = statusOf(jobOf(2), [history.record]);
+    const { counts } = statusOf(jobOf(2), [history.record], PARAMETERS);
     expect(counts).to.include({ accused: 1, submitted: 2, contended: 2, settled: 0 });
   });
 
@@ -293,7 +297,14 @@ describe("statusOf", () => {
       .copy()
       .judge(REQUESTER, [{ assignment: 0, verdict: "primary-differs", witness: 0, round: 0, seat: 0 }], true);
     new DisputeSteps(slashed.wait(WINDOWS.challenge + 1)).conclude();
-    expect(money(jobOf(), slashed)).to.include({ paid: paid - 60n, returned: bond + 60n });
+    const { beyondBond } = reserve(TERMS, TERMS.price, 6, PARAMETERS);
+    expect(money(jobOf(), slashed)).to.deep.equal({
+      escrow,
+      bond: bond + beyondBond,
+      paid: paid - 60n,
+      burned: 0n,
+      returned: bond + beyondBond + 60n,
+    });
     const unclaimed = new MarketHistory()
       .post()
       .wait(WINDOWS.claim + 1)
@@ -329,16 +340,16 @@ describe("statusOf", () => {
     // Task 1 came with the first batch after all; the others are posted again, in another order.
     job.attempts.push({ ...job.attempts[0]!, tasks: [3, 0, 2] });
     job.done = [{ task: 1, outcome: "paid", node: nodeAt(0) }];
-    expect(statusOf(job, [first.record, second.record])).to.not.have.property("results");
+    expect(statusOf(job, [first.record, second.record], PARAMETERS)).to.not.have.property("results");
     job.finished = {};
-    expect(statusOf(job, [first.record, second.record]).results).to.deep.equal([
+    expect(statusOf(job, [first.record, second.record], PARAMETERS).results).to.deep.equal([
       { task: 0, outcome: "unclaimed" },
       { task: 1, outcome: "paid", node: nodeAt(0) },
       { task: 2, outcome: "unclaimed" },
       { task: 3, outcome: "forced" },
     ]);
     job.attempts.pop();
-    expect(statusOf(job, [first.record]).results!.map(({ outcome }) => outcome)).to.deep.equal([
+    expect(statusOf(job, [first.record], PARAMETERS).results!.map(({ outcome }) => outcome)).to.deep.equal([
       "no-majority",
       "paid",
       "unclaimed",

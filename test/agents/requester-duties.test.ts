@@ -1,15 +1,16 @@
 import { expect } from "chai";
-import { MAX_ROUNDS } from "#sdk/pricing.ts";
+import { membersOf } from "#sdk/dispute.ts";
+import { MAX_ROUNDS, reserve } from "#sdk/pricing.ts";
 import { sampledCount } from "#sdk/sampling.ts";
-import type { Comparison } from "../../agents/requester/comparison.ts";
-import { comparisonKey, type RequesterDuty, type RequesterFacts } from "../../agents/requester/duties.ts";
-import { performAsRequester, requesterDutiesOf, type Saying } from "../support/decisions.ts";
+import { readingKey, type RequesterDuty, type RequesterFacts } from "../../agents/requester/duties.ts";
+import { performAsRequester, readingOf, readingsOf, requesterDutiesOf, type Saying } from "../support/decisions.ts";
 import {
   BATCH_ID,
   MarketHistory,
   nodeAt,
   PARAMETERS,
   REQUESTER,
+  TERMS,
   WINDOWS,
   type HistoryOptions,
 } from "../support/market-history.ts";
@@ -20,6 +21,7 @@ const CLAIM_BY = START + WINDOWS.claim;
 const batchId = BATCH_ID;
 const SETTLE = { kind: "settle", batchId, assignments: [0] };
 const REDRAW = { kind: "redraw", batchId, assignment: 0 };
+const CONCLUDE = { kind: "conclude", batchId, assignment: 0 };
 const ESCALATE = { kind: "escalate", batchId, assignment: 0 };
 const ADAPTIVE = { mode: "sampled", adaptive: true } as const;
 
@@ -222,7 +224,7 @@ describe("requesterDuties", () => {
     it("waits while results are being fetched", () => {
       const history = revealed();
       const says = answered(history, ["right", "right"]);
-      expect(requesterDutiesOf(settleDown(history), says, { comparisons: new Map() })).to.deep.equal([]);
+      expect(requesterDutiesOf(settleDown(history), says, { readings: new Map() })).to.deep.equal([]);
     });
 
     it("accuses a primary that both verifiers contradict, and waits out the challenge window", () => {
@@ -231,28 +233,39 @@ describe("requesterDuties", () => {
       answered(history, ["right", "right"]);
       settleDown(history);
       const { witness } = comparisonOf(history, says) as { witness: number };
+      const { beyondBond: locks } = reserve(TERMS, TERMS.price, 6, PARAMETERS);
       expect(requesterDutiesOf(history, says)).to.deep.equal([
         {
           kind: "judge",
           batchId,
           exceptions: [{ assignment: 0, verdict: "primary-differs", witness, round: 0, seat: 0 }],
           last: true,
+          locks,
         },
       ]);
       performAsRequester(history, requesterDutiesOf(history, says)[0]!);
       expect(requesterDutiesOf(history, says)).to.deep.equal([]);
       expect(requesterDutiesOf(history.wait(WINDOWS.challenge), says)).to.deep.equal([]);
-      expect(requesterDutiesOf(history.wait(1), says)).to.deep.equal([SETTLE]);
-      performAsRequester(history, SETTLE as RequesterDuty);
+      expect(requesterDutiesOf(history.wait(1), says)).to.deep.equal([CONCLUDE]);
+      performAsRequester(history, CONCLUDE as RequesterDuty);
       expect(history.record.assignments[0]!.outcome).to.include({ outcome: "primary-slashed" });
+      expect(requesterDutiesOf(history, says)).to.deep.equal([]);
     });
 
-    it("accuses a verifier that the others contradict, and one that submitted garbage", () => {
-      for (const word of ["wrong", "garbage"]) {
-        const history = revealed();
-        const says = answered(history, ["right", word]);
-        expect(exceptions(requesterDutiesOf(settleDown(history), says))).to.deep.equal([[0, "seat-differs", 0, 1]]);
-      }
+    it("accuses a verifier that the others contradict", () => {
+      const history = revealed();
+      const says = answered(history, ["right", "wrong"]);
+      expect(exceptions(requesterDutiesOf(settleDown(history), says))).to.deep.equal([[0, "seat-differs", 0, 1]]);
+    });
+
+    it("accuses by a majority at one task where none agrees on all", () => {
+      const history = revealed();
+      const says = answered(history, ["x y x x x x", "y x x x x x"]);
+      const all = (node: string): Saying => (node === primary ? "x" : says(node));
+      const [judge] = requesterDutiesOf(settleDown(history), all);
+      expect(exceptions([judge!])).to.deep.equal([[0, "seat-differs", 0, 1]]);
+      performAsRequester(history, judge!);
+      expect(history.data.assignments[0]!.accused).to.deep.equal([2]);
     });
 
     it("lists that there is no majority where all three differ", () => {
@@ -435,25 +448,6 @@ describe("requesterDuties", () => {
     });
   });
 
-  describe("of results out of reach", () => {
-    it("accuses nobody, waits, and pays before anybody can say it was silent", () => {
-      const history = revealed({ terms: { windows: { ...WINDOWS, judge: 40 } } });
-      const until = history.now + WINDOWS.check + 40;
-      const says = answered(history, ["wrong", "unreachable"]);
-      expect(requesterDutiesOf(settleDown(history), says)).to.deep.equal([]);
-      expect(requesterDutiesOf(history.until(until - 10), says)).to.deep.equal([]);
-      expect(requesterDutiesOf(history.wait(1), says)).to.deep.equal([SETTLE]);
-      performAsRequester(history, SETTLE as RequesterDuty);
-      expect(history.data.bondBurned).to.equal(false);
-    });
-
-    it("goes by the others where they agree", () => {
-      const history = revealed({ terms: { quorum: 5 } });
-      const says = answered(history, ["right", "unreachable", "right", "right"]);
-      expect(requesterDutiesOf(settleDown(history), says)).to.deep.equal([SETTLE]);
-    });
-  });
-
   describe("of several assignments", () => {
     it("settles all together, or what is ready once the check window is over", () => {
       const history = twoSlices();
@@ -506,19 +500,16 @@ describe("requesterDuties", () => {
       history.wait(20).reveal();
       for (let index = 0; index < count; ++index) for (const seat of [0, 1, 2, 3]) history.answerFrom(index, 0, seat);
       settleDown(history);
-      // On each panel the primary and one seat are odd.
-      const comparisons = new Map<string, Comparison>();
+      // On each panel but one the primary and the last seat are odd.
+      const readings = readingsOf(history, () => "right");
       for (const assignment of history.record.assignments) {
-        const odd: Extract<Comparison, { kind: "differ" }>["odd"] = [
-          { member: "primary", node: primary, witness: assignment.first },
-          { member: { round: 0, seat: 3 }, node: assignment.answers[3]!.node, witness: assignment.first },
-        ];
-        comparisons.set(comparisonKey(BATCH_ID, assignment), { kind: "differ", odd });
+        if (assignment.index === 7) continue;
+        for (const member of [membersOf(assignment)[0]!, membersOf(assignment)[4]!])
+          readings.set(readingKey(assignment, member), readingOf(member.node, [assignment.first]));
       }
-      comparisons.set(comparisonKey(BATCH_ID, history.record.assignments[7]!), { kind: "agree" });
       const listed: (string | number)[][] = [];
       for (let transactions = 0; ; ++transactions) {
-        const duties = requesterDutiesOf(history, undefined, { comparisons });
+        const duties = requesterDutiesOf(history, undefined, { readings });
         const [judge] = duties;
         if (judge?.kind !== "judge") break;
         expect(transactions).to.be.below(2);
@@ -527,8 +518,7 @@ describe("requesterDuties", () => {
         performAsRequester(history, judge);
       }
       expect(listed).to.have.length(50);
-      const split = revealedWithThree(comparisons);
-      expect(split).to.deep.equal([48, 27]);
+      expect(partsWithThree()).to.deep.equal([48, 27]);
     });
   });
 
@@ -576,8 +566,7 @@ describe("requesterDuties", () => {
   }
 
   /** Sizes of the parts in which 25 panels of seven, with three odd members each, are listed. */
-  function revealedWithThree(comparisons: Map<string, Comparison>): number[] {
-    comparisons.clear();
+  function partsWithThree(): number[] {
     const count = 25;
     const history = posted({ count, nodes: 14, terms: { quorum: 7, maxShare: 1 } });
     for (let index = 0; index < count; ++index) history.claim(primary, 1).submit(primary, index);
@@ -585,17 +574,16 @@ describe("requesterDuties", () => {
     for (let index = 0; index < count; ++index)
       for (const seat of [0, 1, 2, 3, 4, 5]) history.answerFrom(index, 0, seat);
     settleDown(history);
+    const readings = readingsOf(history, () => "right");
     for (const assignment of history.record.assignments) {
-      const odd = [1, 3, 5].map((seat) => ({
-        member: { round: 0, seat },
-        node: assignment.answers[seat]!.node,
-        witness: assignment.first,
-      }));
-      comparisons.set(comparisonKey(BATCH_ID, assignment), { kind: "differ", odd });
+      for (const number of [2, 4, 6]) {
+        const member = membersOf(assignment)[number]!;
+        readings.set(readingKey(assignment, member), readingOf(member.node, [assignment.first]));
+      }
     }
     const sizes: number[] = [];
     for (;;) {
-      const [judge] = requesterDutiesOf(history, undefined, { comparisons });
+      const [judge] = requesterDutiesOf(history, undefined, { readings });
       if (judge?.kind !== "judge") return sizes;
       sizes.push(judge.exceptions.length);
       performAsRequester(history, judge);

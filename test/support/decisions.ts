@@ -1,38 +1,55 @@
-import { PRIMARY } from "#sdk/context.ts";
+import { membersOf } from "#sdk/dispute.ts";
 import { panelStatus } from "#sdk/market-state.ts";
-import { compare, type Comparison, type MemberResults } from "../../agents/requester/comparison.ts";
 import {
-  comparisonKey,
+  readingKey,
   requesterDuties,
+  type Reading,
   type RequesterDuty,
   type RequesterFacts,
 } from "../../agents/requester/duties.ts";
-import { computeDuties, type ComputeDuty, type ComputeFacts } from "../../agents/compute/duties.ts";
-import { BATCH_ID, CLASS, PARAMETERS, REQUESTER, SEED, type MarketHistory } from "./market-history.ts";
+import { digestOf, DisputeSteps } from "./dispute-steps.ts";
+import { BATCH_ID, PARAMETERS, REQUESTER, SEED, type MarketHistory } from "./market-history.ts";
 
-/** What a node says its results are: the same word for all tasks; `garbage` cannot be read, `unreachable` not fetched. */
-export type Saying = string | "garbage" | "unreachable";
+/**
+ * What a node says its results are: the same word for all tasks, or a word for each, parted by spaces. What it submitted
+ * is `garbage`; `unreachable`, so that nobody serves it; or `pending`, still being fetched. After `withheld` and
+ * `fetching` the words can be read, and the outputs not, or not yet.
+ */
+export type Saying = string;
 
-/** What comparing the panels says, as the requester's agent tells its duties. */
-export function comparisonsOf(history: MarketHistory, says: (node: string) => Saying): Map<string, Comparison> {
+const DELIVERY: Record<string, Reading["delivery"]> = {
+  garbage: "garbage",
+  unreachable: "withheld",
+  pending: "pending",
+  withheld: "withheld",
+  fetching: "pending",
+};
+
+/** What one member said, as the requester's agent tells its duties. */
+export function readingOf(said: Saying, tasks: readonly number[]): Reading {
+  const [first = "", ...rest] = said.split(" ");
+  const delivery = DELIVERY[first] ?? "complete";
+  if (["garbage", "unreachable", "pending"].includes(first)) return { delivery };
+  const words = delivery === "complete" ? [first, ...rest] : rest;
+  const digests = new Map(tasks.map((task, place) => [task, digestOf(words[place] ?? words[0]!)]));
+  return { delivery, digests };
+}
+
+/** What everybody's results came to, as the requester's agent tells its duties. */
+export function readingsOf(history: MarketHistory, says: (node: string) => Saying): Map<string, Reading> {
   const { record } = history;
-  const comparisons = new Map<string, Comparison>();
+  const readings = new Map<string, Reading>();
   for (const assignment of record.assignments) {
-    const panel = panelStatus(record, assignment, PARAMETERS);
-    if (!panel || assignment.status !== "submitted" || assignment.answers.length === 0) continue;
-    const part = (node: string, member: MemberResults["member"]): MemberResults => {
-      const said = says(node);
-      return { node, member, digests: new Map(said === "garbage" ? [] : panel.tasks.map((task) => [task, said])) };
-    };
-    const answers = assignment.answers.map(({ node, round, seat }) => part(node, { round, seat }));
-    const all = [part(assignment.node, "primary"), ...answers];
-    const members = all.filter(({ node }) => says(node) !== "unreachable");
-    if (members.length < 2) continue;
-    const comparison = compare(members, panel.tasks, record.terms.quorum);
-    if (members.length === all.length || comparison.kind === "agree")
-      comparisons.set(comparisonKey(BATCH_ID, assignment), comparison);
+    const { first, count } = assignment;
+    const all = Array.from({ length: count }, (_, place) => first + place);
+    const sampled = panelStatus(record, assignment, PARAMETERS)?.tasks ?? all;
+    for (const [number, member] of membersOf(assignment).entries()) {
+      // Words count from the first sampled task on, also for the primary, which has others too.
+      const tasks = number === 0 ? [...new Set([...sampled, ...all])] : sampled;
+      readings.set(readingKey(assignment, member), readingOf(says(member.node), tasks));
+    }
   }
-  return comparisons;
+  return readings;
 }
 
 /** What the requester ought to do now; every node says `right` unless told otherwise. */
@@ -48,64 +65,43 @@ export function requesterDutiesOf(
     parameters: PARAMETERS,
     hashes: history.hashes,
     seedOf: () => SEED,
-    comparisons: comparisonsOf(history, says),
+    readings: readingsOf(history, says),
+    known: new Map(),
+    isRunning: false,
+    budget: 1_000_000n,
     ...changes,
   });
 }
 
-/** What a compute node ought to do now; without patience, so that it is everybody's turn at once. */
-export function computeDutiesOf(
+/** Does what the requester ought to do; throws as the contract would. Members open what they say. */
+export function performAsRequester(
   history: MarketHistory,
-  me: string,
-  changes: Partial<ComputeFacts> = {},
-): ComputeDuty[] {
-  return computeDuties(history.state, {
-    me,
-    now: history.now,
-    block: history.block,
-    parameters: PARAMETERS,
-    hashes: history.hashes,
-    free: 10,
-    freeStake: 1_000_000n,
-    policy: { class: CLASS, minPrice: 1n, patience: 0 },
-    ...changes,
-  });
-}
-
-/** Does what a compute node ought to do; throws as the contract would. */
-export function performAsNode(history: MarketHistory, me: string, duty: ComputeDuty): void {
+  duty: RequesterDuty,
+  says: (node: string) => Saying = () => "right",
+): void {
+  const dispute = (): DisputeSteps => new DisputeSteps(history, "assignment" in duty ? duty.assignment : 0);
   switch (duty.kind) {
-    case "work":
-      if (duty.round === PRIMARY.round) history.submit(me, duty.assignment);
-      else history.answer(me, duty.assignment, duty.round, duty.seat);
+    case "contest":
+      if (duty.matter === "work") dispute().contestWork(duty.task);
+      else dispute().contestDelivery(duty.member);
       return;
-    case "claim":
-      history.claim(me, duty.count);
+    case "open":
+      dispute().open(duty.member, says(dispute().members[duty.member]!));
       return;
-    case "reclaim":
-      history.reclaim(me, duty.assignment);
+    case "appeal":
+      dispute().appeal(REQUESTER);
       return;
-    case "capture":
-      history.capture();
+    case "rule":
+      dispute().rule();
       return;
-    case "expire":
-      history.expire(duty.assignment);
+    case "convene":
+      dispute().convene();
       return;
-    case "seal":
-      history.seal();
+    case "conclude":
+      dispute().conclude();
       return;
-    case "redraw":
-      history.redraw(me, duty.assignment);
+    case "short":
       return;
-    case "settle":
-      history.settle(me, duty.assignments);
-      return;
-  }
-}
-
-/** Does what the requester ought to do; throws as the contract would. */
-export function performAsRequester(history: MarketHistory, duty: RequesterDuty): void {
-  switch (duty.kind) {
     case "expire":
       history.expire(duty.assignment);
       return;

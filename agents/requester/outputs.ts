@@ -1,0 +1,69 @@
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Directory } from "#sdk/content.ts";
+import type { RequesterConfig } from "../config.ts";
+import { outputsFolder } from "./spool.ts";
+
+/**
+ * Where outputs lie: first, while nobody is paid for them yet, in `<home>/fetched/<batch>/<task of the batch>`; then in
+ * the results, by their numbers in the ticket.
+ */
+export class Outputs {
+  readonly #config: Pick<RequesterConfig, "home" | "resultsFolder">;
+
+  constructor(config: Pick<RequesterConfig, "home" | "resultsFolder">) {
+    this.#config = config;
+  }
+
+  /** Puts down what was fetched, whole or not at all. */
+  async keep(batchId: string, task: number, output: Directory): Promise<void> {
+    await writeDirectory(this.#fetched(batchId, task), output);
+  }
+
+  /**
+   * Moves what was fetched to the results.
+   *
+   * @returns false if it is not there
+   */
+  async hand(batchId: string, task: number, ticket: string, number: number): Promise<boolean> {
+    const from = this.#fetched(batchId, task);
+    if (!existsSync(from)) return false;
+    const to = this.#result(ticket, number);
+    await mkdir(dirname(to), { recursive: true });
+    await rm(to, { recursive: true, force: true });
+    await rename(from, to);
+    return true;
+  }
+
+  /** Puts an output into the results. */
+  async write(ticket: string, number: number, output: Directory): Promise<void> {
+    await writeDirectory(this.#result(ticket, number), output);
+  }
+
+  /** Forgets what was fetched of a batch and handed to nobody. */
+  async drop(batchId: string): Promise<void> {
+    await rm(join(this.#config.home, "fetched", batchId), { recursive: true, force: true });
+  }
+
+  #fetched(batchId: string, task: number): string {
+    return join(this.#config.home, "fetched", batchId, String(task));
+  }
+
+  #result(ticket: string, number: number): string {
+    return join(outputsFolder(this.#config.home, ticket, this.#config.resultsFolder), String(number));
+  }
+}
+
+/** Writes a directory beside its place and moves it there, so that a reader sees all of it or nothing. */
+async function writeDirectory(folder: string, directory: Directory): Promise<void> {
+  const temporary = `${folder}.part`;
+  await rm(temporary, { recursive: true, force: true });
+  for (const [path, bytes] of directory) {
+    const file = join(temporary, path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, bytes);
+  }
+  await rm(folder, { recursive: true, force: true });
+  await rename(temporary, folder);
+}
