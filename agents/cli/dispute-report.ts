@@ -474,7 +474,10 @@ function rolesOf(
   return roles;
 }
 
-/** What the agent of a key does next, by the same twins that its duties go by. */
+/**
+ * What the agent of a key does next, as far as anybody can tell: its duties go by the same functions, and by what it
+ * finds when it runs the task again.
+ */
 function nextOf(
   record: BatchRecord,
   assignment: AssignmentRecord,
@@ -482,24 +485,42 @@ function nextOf(
   { moves, due, until }: DisputeReport,
 ): Next {
   if (assignment.status !== "contended") return { call: undefined, why: "nothing: it is over" };
-  const mine = moves.filter(({ who }) => who !== "anybody" && who.includes(me));
+  const { dispute } = assignment;
+  const can = new Map(
+    moves.filter(({ who }) => who === "anybody" || who.includes(me)).map((move) => [move.call, move]),
+  );
+  const does = (call: string, why: string): Next => ({ call, why, until });
+  const named = (call: string): boolean => {
+    const who = can.get(call)?.who;
+    return who !== undefined && who !== "anybody";
+  };
+
+  if (named("open")) return does("open", "show what it committed to: who does not is unpaid, and fined or worse");
+  if (named("answerContest")) return does("answerContest", "stand by its work, if it finds the same again");
+  if (named("castBallot")) return does("castBallot", "run the task, or look at the delivery, and cast its ballot");
+  if (named("openBallot")) return does("openBallot", "open its ballot");
   const member = memberNumber(assignment, me);
-  const loses = member !== undefined && standing(record, assignment, member) === "slashed";
-  for (const { call, why, bond } of mine) {
-    if (call === "open") return { call, why: "open its commitment: who does not is unpaid and fined", until };
-    if (call === "answerContest") return { call, why: "stand by its work: silence forfeits its pay", until };
-    if (call === "castBallot") return { call, why: "run the task and cast its ballot", until };
-    if (call === "openBallot") return { call, why: "open its ballot", until };
-    if ((call === "challenge" || call === "appeal") && bond === 0n && loses) {
-      return { call, why: `${why}, if it still has its result and stands by it`, until };
-    }
+  const stands = member === undefined ? "paid" : standing(record, assignment, member);
+  const finds = "if it finds the same again and that is worth the bond";
+  if (named("challenge") && stands !== "paid") return does("challenge", `call on the panel to open, ${finds}`);
+  if (can.has("appeal") && (stands !== "paid" || isOverruled(dispute, me)))
+    return does("appeal", `call a jury, ${finds}`);
+
+  const isRequester = record.terms.requester === me;
+  if (isRequester && moves.some(({ call }) => call === "open")) {
+    return does("open", "show what members committed to, as far as it could read it");
   }
-  const appeal = moves.find(({ call }) => call === "appeal");
-  if (appeal && loses) {
-    return { call: "appeal", why: `${appeal.why}, if it stands by its result and can put up the bond`, until };
-  }
-  if (due !== undefined) return { call: due, why: "go on, since nobody has anything left to do" };
-  if (until === undefined || now > until) return { call: undefined, why: "nothing now" };
-  const why = assignment.dispute?.stage === "ruled" ? "wait for appeals" : "wait for others";
-  return { call: undefined, why, until };
+  const hasCast = dispute?.juries.some(({ jurors }) => jurors.some(({ node, cast }) => node === me && cast)) ?? false;
+  const movesOn = (isRequester || member !== undefined || hasCast) && !(due === "conclude" && stands === "slashed");
+  if (due !== undefined && movesOn) return { call: due, why: "go on, unless somebody else is faster" };
+  if (until === undefined || now > until) return { call: undefined, why: "nothing" };
+  return { call: undefined, why: dispute?.stage === "ruled" ? "wait for appeals" : "wait for others", until };
+}
+
+/** Whether a juror showed another digest than its own jury ruled. */
+function isOverruled(dispute: DisputeRecord | undefined, me: string): boolean {
+  const ruling = dispute?.rulings[dispute.tier];
+  if (dispute?.stage !== "ruled" || dispute.tier === 0 || ruling === undefined || ruling === ZeroHash) return false;
+  const own = dispute.juries[dispute.tier - 1]?.jurors.find(({ node }) => node === me);
+  return own?.digest !== undefined && own.digest !== ruling;
 }

@@ -144,6 +144,13 @@ describe("what surety disputes explains", () => {
     expect(showing.members.map(({ standing }) => standing)).to.deep.equal(["paid", "slashed", "slashed"]);
     expect(showing.expected).to.include({ outcome: "seat-slashed" });
     expect(stakeOf(showing, "juror 1")).to.include({ gets: TERMS.verifierPrice });
+    steps.openBallot(4, "right").waitOut().rule();
+    for (const [seat, call] of [
+      [0, undefined],
+      [4, "appeal"],
+    ] as const) {
+      expect(reportOf(steps, steps.jurors[seat]).mine?.next.call).to.equal(call);
+    }
   });
 
   it("is a contest, who has to answer it, and what the requester risks by it", () => {
@@ -168,6 +175,8 @@ describe("what surety disputes explains", () => {
     const report = reportOf(steps, nodeAt(3));
     expect(report).to.include({ matter: "silence" });
     expect(report.mine?.roles).to.deep.equal(["challenger"]);
+    expect(report.mine?.next.call).to.equal(undefined);
+    expect(reportOf(steps, steps.members[1]).mine?.next.call).to.equal("rule");
     expect(report.members.map(({ standing }) => standing)).to.deep.equal(["paid", "paid", "slashed"]);
   });
 
