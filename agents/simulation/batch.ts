@@ -1,7 +1,7 @@
 import { seedCommitment } from "#sdk/commitment.ts";
 import { canDraw, drawPanel, seatsInFirstRound, type PanelRequest, type PanelRound } from "#sdk/draw.ts";
 import { absentFine, MAX_ROUNDS, MAX_SEATS } from "#sdk/pricing.ts";
-import { entropy, sampledTasks, type Slice } from "#sdk/sampling.ts";
+import { entropy, sampledCount, sampledTasks, type Slice } from "#sdk/sampling.ts";
 import { BURNED, ESCROW, settle, type EndedPanel } from "#sdk/settlement.ts";
 import { batchIdOf, type Batch } from "#sdk/terms.ts";
 import { compare, type Comparison } from "../requester/comparison.ts";
@@ -210,7 +210,8 @@ export class BatchPlay {
   #check(primary: Node, slice: Slice, results: Map<number, Result>): Assignment {
     const { world, entropy } = this;
     const { terms, pool, random, counts } = world;
-    const sampled = sampledTasks(entropy, slice, terms.rate);
+    // Most single tasks are not, and counting is quicker than drawing none.
+    const sampled = sampledCount(entropy, slice, terms.rate) === 0 ? [] : sampledTasks(entropy, slice, terms.rate);
     const assignment: Assignment = {
       slice,
       sampled,
