@@ -10,7 +10,7 @@ import * as reads from "#sdk/reads.ts";
 import { encryptionKeyPair } from "#sdk/seed.ts";
 import { decodeRevert, describeRevert, revertData, type Revert } from "../chain/revert.ts";
 import type { HttpRpc } from "../chain/rpc.ts";
-import { offeredTerms, type Offer } from "../requester/jobs.ts";
+import { exceptionMargin, offeredTerms, type Offer } from "../requester/jobs.ts";
 
 /** Stands for what is stored only after all checks, and what the market does not look at. */
 const NOTHING_YET = `0x${"00".repeat(32)}`;
@@ -41,6 +41,8 @@ export function offerOf(job: JobFile, classId: string): Offer {
 export interface Funds {
   escrow: bigint;
   bond: bigint;
+  /** What should be there beside it, to back an exception if one is needed; see `exceptionMargin`. */
+  margin: bigint;
   /** In the market's ledger and in the requester's wallet. */
   available: bigint;
 }
@@ -66,23 +68,38 @@ export async function checkOffer(
   if (refusal && refusal.errorName !== "InsufficientAvailable") throw refused(refusal);
 
   const { escrow, bond } = quote(terms, count, deployment.parameters);
+  const margin = exceptionMargin(terms, count, deployment.parameters);
   const { token, vault, market } = deployment;
   const [inLedger, inWallet] = await Promise.all([
     reads.available(rpc, vault, market, requester, { signal }),
     reads.balanceOf(rpc, token.address, requester, { signal }),
   ]);
   const available = inLedger + inWallet;
-  if (available >= escrow + bond) return { escrow, bond, available };
-  const amount = (units: bigint): string => `${formatAmount(units, token.decimals)} ${token.symbol}`;
+  const needed = escrow + bond + margin;
+  if (available >= needed) return { escrow, bond, margin, available };
+  const amount = (units: bigint): string => amountText(units, deployment);
   throw new SuretyError(
     "BALANCE_TOO_LOW",
-    `the batch locks ${amount(escrow)} for the work and ${amount(bond)} as bond, but ${requester} has ${amount(available)}`,
+    `the batch locks ${amount(escrow)} for the work and ${amount(bond)} as bond, and ${amount(margin)} more must be there ` +
+      `to accuse a node if one lies, but ${requester} has ${amount(available)}`,
     {
-      details: { escrow, bond, available, missing: escrow + bond - available, requester },
-      fix: `Send it ${amount(escrow + bond - available)} more, or post fewer tasks.`,
+      details: { escrow, bond, margin, available, missing: needed - available, requester },
+      fix: `Send it ${amount(needed - available)} more, post fewer tasks, or let a claim take a smaller share.`,
       exit: ExitStatus.refused,
     },
   );
+}
+
+/** What posting takes, in a sentence. */
+export function fundsText({ escrow, bond, margin }: Funds, deployment: Deployment): string {
+  const amount = (units: bigint): string => amountText(units, deployment);
+  const locked = `locks ${amount(escrow)} for the work and ${amount(bond)} as bond`;
+  if (margin === 0n) return locked;
+  return `${locked}; ${amount(margin)} more stay yours, in the market, to back an accusation if a node lies`;
+}
+
+function amountText(units: bigint, { token }: Deployment): string {
+  return `${formatAmount(units, token.decimals)} ${token.symbol}`;
 }
 
 async function checkClass(

@@ -15,7 +15,7 @@ import { findInputs, readModule, type JobInput, type JobModule } from "../job-co
 import { jobReport, writeOutputs } from "../job-report.ts";
 import { progressLine } from "../job-text.ts";
 import type { Offer } from "../../requester/jobs.ts";
-import { checkOffer, offerOf } from "../offer.ts";
+import { checkOffer, fundsText, offerOf, type Funds } from "../offer.ts";
 import { agentRuns, findRequester, withRequesterOptions, type RequesterChoice } from "../requester-home.ts";
 import { runCommand, type CommandContext, type CommandResult } from "../run-command.ts";
 import { failure, waitForJob } from "../wait.ts";
@@ -68,6 +68,7 @@ async function submit(jobFile: string, options: Options, context: CommandContext
   try {
     say("checking");
     const checked = await checkJob(job, config, { deployment, storage, signal });
+    say(fundsText(checked.funds, deployment));
     say(`storing the program and ${checked.inputs.length} inputs`);
     ticket = await storeJob(job, checked, { config, storage, signal });
   } finally {
@@ -111,6 +112,7 @@ interface CheckedJob {
   module: JobModule;
   inputs: JobInput[];
   offer: Offer;
+  funds: Funds;
 }
 
 /** Everything that can be wrong, the nearest first: this computer's files, then the chain's view. */
@@ -127,8 +129,8 @@ async function checkJob(
 
   const rpc = new HttpRpc({ urls: config.rpc, chainId: deployment.chainId, retries: 1 });
   await verifyDeployment(rpc, deployment, { signal });
-  await checkOffer(offer, inputs.length, { rpc, deployment, secret, signal });
-  return { module, inputs, offer };
+  const funds = await checkOffer(offer, inputs.length, { rpc, deployment, secret, signal });
+  return { module, inputs, offer, funds };
 }
 
 async function checkProgram(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
