@@ -4,6 +4,7 @@ import { id as keccakOf, zeroPadValue, type ContractTransactionResponse } from "
 import {
   deployCrowd,
   endsOf,
+  ethers,
   eventsIn,
   expectClosed,
   expectMoney,
@@ -168,13 +169,9 @@ export class Dispute {
     return this.life.results!.show(this.assignment, this.member(member).address, about);
   }
 
-  async open(
-    member: number,
-    by: Actor = this.member(member),
-    changes: Partial<Shown> = {},
-  ): Promise<ContractTransactionResponse> {
-    const { market, args } = this.#call(by);
-    const { opening, proof } = { ...(await this.shown(member)), ...changes };
+  async open(member: number, by?: Actor, shown?: Shown): Promise<ContractTransactionResponse> {
+    const { market, args } = this.#call(by ?? this.member(member));
+    const { opening, proof } = shown ?? (await this.shown(member));
     return await market.open(...args, member, opening, proof);
   }
 
@@ -370,6 +367,14 @@ export const loadCrowd = () => networkHelpers.loadFixture(deployCrowd);
 export async function stakeFor(d: Deployment, actor: Actor, amount: bigint): Promise<void> {
   await d.vault.connect(d.admin).deposit(await d.registry.getAddress(), actor.address, amount);
   await d.registry.connect(actor).stake(d.marketAddress, amount);
+}
+
+/** Commits a node's stake to something else of this market, all but `left`. */
+export async function commitAllBut(d: Deployment, node: Actor, left: bigint): Promise<void> {
+  const { stake, committed } = await d.registry.nodeState(d.marketAddress, node.address);
+  const market = await ethers.getImpersonatedSigner(d.marketAddress);
+  await networkHelpers.setBalance(d.marketAddress, 10n ** 18n);
+  await d.registry.connect(market).commitSeat(node.address, stake - committed - left);
 }
 
 /** Who sits where, as the events of a call tell it. */

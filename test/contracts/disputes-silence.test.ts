@@ -1,9 +1,9 @@
 import { expect } from "chai";
 
+import type { Dispute } from "./dispute-fixture.ts";
 import {
   answerAll,
   BOND,
-  Dispute,
   each,
   loadCrowd,
   LOCK,

@@ -52,6 +52,19 @@ export function placesDrawn(entropy: string, assignment: number, slots: bigint, 
   return Array.from({ length: count }, (_, place) => Number(elementAt(key, BigInt(place), slots)));
 }
 
+/** The places of the pool in the order in which a jury's draw looks at them; `call` is 2*tier, or one more the second time. */
+export function juryPlaces(
+  entropy: string,
+  blockHash: string,
+  assignment: number,
+  call: number,
+  slots: bigint,
+): number[] {
+  const types = ["string", "bytes32", "bytes32", "uint256", "uint256"];
+  const key = hash(types, ["surety/jury", entropy, blockHash, assignment, call]);
+  return Array.from({ length: Number(slots) }, (_, place) => Number(elementAt(key, BigInt(place), slots)));
+}
+
 /** The element at `place` of the order that `key` gives 0 … n-1. */
 export function elementAt(key: string, place: bigint, n: bigint): bigint {
   let base = 1n;

@@ -1,5 +1,5 @@
 import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
-import { AbiCoder, id as keccakOf, keccak256 } from "ethers";
+import { AbiCoder, id as keccakOf, keccak256, ZeroHash } from "ethers";
 
 const abi = AbiCoder.defaultAbiCoder();
 const LEAF = ["uint256", "address", "bytes32", "uint256", "address", "bytes32", "bytes32"];
@@ -15,6 +15,9 @@ export interface Shown {
   opening: Opening;
   proof: string[];
 }
+
+/** The word of a member that commits to no digest at all. */
+export const NOTHING = "nothing";
 
 /** What a task's output root is in the eyes of whoever computed it as `told`; the empty word is the truth. */
 export function outputOf(task: number, told = ""): string {
@@ -46,6 +49,7 @@ export class Results {
 
   /** What is compared between members: H(H(chain, market, batch), task, output). */
   digestOf(task: number, told = ""): string {
+    if (told === NOTHING) return ZeroHash;
     const place = abi.encode(["uint256", "address", "bytes32"], [this.#chainId, this.#market, this.#batch]);
     return keccak256(abi.encode(["bytes32", "uint256", "bytes32"], [keccak256(place), task, outputOf(task, told)]));
   }
