@@ -1,7 +1,10 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { JsonRpcProvider, Wallet } from "ethers";
+import * as calls from "#sdk/calls.ts";
+import type { ContractCall } from "#sdk/calls.ts";
 import { classNamed } from "#sdk/deployment.ts";
 import type { Slot } from "#sdk/draw.ts";
 import { drawnFor, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
@@ -185,7 +188,7 @@ export class MarketWorld {
 
   /** A new requester with tokens and no agent running. */
   async newRequester(name: string): Promise<ActingRequester> {
-    const requester = new ActingRequester(this, await this.#newAgent(name, REQUESTER_TOKENS, {}));
+    const requester = new ActingRequester(this, await this.#newAgent(name, REQUESTER_TOKENS, { fetchPatience: 5 }));
     this.#requesters.push(requester);
     return requester;
   }
@@ -221,6 +224,33 @@ export class MarketWorld {
       if (block) hashes.set(entropyBlock, block.hash);
     }
     return drawnFor(this.state, record, assignment, hashes);
+  }
+
+  /**
+   * Makes calls with the key of an agent, one after the other, as its operator could without it.
+   *
+   * @param agent One that does not run.
+   */
+  async sendAs(agent: ActingAgent, ...wanted: ContractCall[]): Promise<void> {
+    const { key } = JSON.parse(await readFile(agent.config, "utf8")) as { key: { hex: string } };
+    const options = { staticNetwork: true, pollingInterval: 50, cacheTimeout: -1 } as const;
+    const provider = new JsonRpcProvider(this.market.chain.url, undefined, options);
+    try {
+      const wallet = new Wallet(key.hex, provider);
+      for (const { to, data } of wanted) await (await wallet.sendTransaction({ to, data })).wait();
+    } finally {
+      provider.destroy();
+    }
+  }
+
+  /** Brings a requester's own tokens into the market, as its agent would. */
+  async fund(requester: ActingRequester, amount: bigint): Promise<void> {
+    const { vault, market, token } = this.market.deployment;
+    await this.sendAs(
+      requester,
+      calls.approve(token.address, { spender: vault, amount }),
+      calls.deposit(vault, { ledger: market, holder: requester.address, amount }),
+    );
   }
 
   /** Lets the chain's clock run on by so many seconds at once. */
