@@ -6,8 +6,12 @@ import { dishonestExecutor, type Dishonesty } from "../../agents/devnet/dishones
 import type { Executor } from "../../agents/executor/executor.ts";
 import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
 
-/** How a node treats the next task it begins. `waiting` holds it until the act changes. */
-export type Act = "honest" | "waiting" | Dishonesty;
+/**
+ * How a node treats the next task it begins. `waiting` holds it until the act changes; all that are `colluding` tell the
+ * same lie. With the others it runs the program honestly: `garbling`, it seals an envelope that nobody can open;
+ * `withholding`, it does not publish its outputs. See acting-node.ts.
+ */
+export type Act = "honest" | "waiting" | "colluding" | "garbling" | "withholding" | Dishonesty;
 
 const actFile = (home: string): string => join(home, "act");
 
@@ -16,6 +20,11 @@ export async function setAct(home: string, act: Act): Promise<void> {
   const temporary = `${actFile(home)}.new`;
   await writeFile(temporary, act);
   await rename(temporary, actFile(home));
+}
+
+/** What it was told last. */
+export async function actOf(home: string): Promise<Act> {
+  return (await readFile(actFile(home), "utf8").catch(() => "honest")) as Act;
 }
 
 /** The executor of a node that was told with {@link setAct} how to act; without that it is honest. */
@@ -27,9 +36,12 @@ export function actingExecutor({ home, workers }: Pick<ComputeConfig, "home" | "
     close: () => honest.close(),
     run: async (task, options) => {
       for (;;) {
-        const act = (await readFile(actFile(home), "utf8").catch(() => "honest")) as Act;
-        if (act === "honest") return honest.run(task, options);
-        if (act !== "waiting") return dishonestExecutor(honest, { kind: act, seed: home }).run(task, options);
+        const act = await actOf(home);
+        if (act === "colluding") return dishonestExecutor(honest, { kind: "lying", seed: "all" }).run(task, options);
+        if (act === "lying" || act === "lazy") {
+          return dishonestExecutor(honest, { kind: act, seed: home }).run(task, options);
+        }
+        if (act !== "waiting") return honest.run(task, options);
         await delay(50, undefined, { signal: options?.signal });
       }
     },
