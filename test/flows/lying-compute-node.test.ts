@@ -25,6 +25,9 @@ describe("lying compute node", () => {
     const { windows } = record.terms;
     const own = () => record.assignments.filter(({ node }) => node === liar.address);
     expect(own()).to.have.lengthOf(1);
+    await world.until("both halves", () => record.assignments.every(({ submission }) => submission));
+    // Once it looks again it finds that it has nothing to object.
+    await liar.act("honest");
     await world.until("the accusation", () => own().every(({ exceptions }) => exceptions.length > 0));
 
     // Everybody could go on; nobody may.
@@ -34,7 +37,7 @@ describe("lying compute node", () => {
         (event) => event.name === "Slashed" && event.node === liar.address && event.timestamp >= record.postedAt,
       );
     expect(slashes()).to.have.lengthOf(0);
-    expect(own().map(({ status }) => status)).to.deep.equal(own().map(() => "submitted"));
+    expect(own().map(({ status }) => status)).to.deep.equal(own().map(() => "contended"));
 
     await world.pass(windows.challenge + 1);
     await world.until("the slash", () => own().every(({ outcome }) => outcome?.outcome === "primary-slashed"));

@@ -12,7 +12,7 @@ describe("requester silent before judging", () => {
 
   afterEach(() => world.reset());
 
-  it("pays workers and verifiers in full and loses the fixed part of its bond", async () => {
+  it("has its panels compare themselves, pays who was right, and loses the fixed part of its bond", async () => {
     const requester = await world.newRequester("requester");
     const books = await Books.open(world);
     // Each panel has a seat for one of these, so that nothing can be judged while they wait.
@@ -22,13 +22,28 @@ describe("requester silent before judging", () => {
     const record = await requester.posted();
     await world.until("the draw", () => record.reveal);
     await requester.kill();
-    for (const node of world.nodes) await node.act("honest");
+    const [[drawn = []] = []] = await Promise.all(record.assignments.map((one) => world.drawn(record, one)));
+    const liar = world.nodes.slice(2).find(({ address }) => drawn.includes(address))!;
+    await liar.act("lying");
+    for (const node of world.nodes) if (node !== liar) await node.act("honest");
     await world.until("every verifier's answer", () => record.assignments.every(({ answers }) => answers.length === 2));
-    await world.pass(record.terms.windows.check + record.terms.windows.judge + 1);
+    await liar.act("honest");
 
-    await books.close(() => ({ silent: true }));
-    expect(record.assignments.map(({ outcome }) => outcome?.outcome)).to.deep.equal(["forced", "forced"]);
-    expect(record.bondBurned).to.equal(world.market.deployment.parameters.bondFixed);
+    const { check, judge, challenge } = record.terms.windows;
+    await world.pass(check + judge + 1);
+    await world.until("every member's opening", () =>
+      record.assignments.every(({ dispute }) => dispute?.openings.size === 3),
+    );
+    expect(record.assignments.map(({ dispute }) => dispute!.matter)).to.deep.equal(["silence", "silence"]);
+    await world.until("the rulings", () => record.assignments.every(({ dispute }) => dispute?.stage === "ruled"));
+    await world.pass(challenge + 1);
+
+    await books.close(() => ({ silent: true, dishonest: [liar.address] }));
+    for (const { answers, outcome } of record.assignments) {
+      const isWrong = answers.some(({ node }) => node === liar.address);
+      expect(outcome?.outcome).to.equal(isWrong ? "seat-slashed" : "forced");
+    }
+    expect(record.assignments[0]!.outcome?.outcome).to.equal("seat-slashed");
 
     await requester.start();
     const status = await requester.finished(ticket);

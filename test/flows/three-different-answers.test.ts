@@ -20,11 +20,16 @@ describe("three different answers", () => {
     await requester.start();
     const ticket = await requester.submit({ tasks: 3, price: PRICE_OF_ALL, checking: "fixed" });
     const first = await requester.posted();
+    await world.until("the draw", () => first.reveal);
+    await requester.kill();
+    await world.until("all answers", () => first.assignments[0]?.answers.length === 2);
+    // Once they look again they find that they have nothing to object.
+    for (const node of world.nodes) await node.act("honest");
+    await requester.start();
     await world.until("the verdict", () => first.assignments[0]?.exceptions.length);
     expect(first.assignments[0]!.exceptions.map(({ verdict, accused }) => ({ verdict, accused }))).to.deep.equal([
       { verdict: "no-majority", accused: undefined },
     ]);
-    for (const node of world.nodes) await node.act("honest");
     await world.pass(first.terms.windows.challenge + 1);
 
     const status = await requester.finished(ticket);

@@ -1,6 +1,9 @@
 import { expect } from "chai";
+import { memberNumber } from "#sdk/dispute.ts";
+import { endedPanelOf } from "#sdk/ended-panel.ts";
 import { sampledCountOf, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
-import type { Outcome } from "#sdk/terms.ts";
+import { BURNED, conclude, ESCROW } from "#sdk/settlement.ts";
+import type { Outcome, Parameters } from "#sdk/terms.ts";
 import type { Holdings, Money } from "../../agents/demo/witness.ts";
 import type { MarketWorld } from "./market-world.ts";
 
@@ -41,7 +44,7 @@ export class Books {
       const posted = [...this.#world.state.batches.values()].filter(({ id }) => !this.#known.has(id));
       return posted.length > 0 && posted.every(({ closed }) => closed) && posted;
     });
-    const ledger = new Ledger(this.#world.market.deployment.parameters.bondFixed);
+    const ledger = new Ledger(this.#world.market.deployment.parameters);
     for (const record of batches) ledger.enter(record, truthOf(record));
 
     const after = await this.#world.witness.money();
@@ -81,25 +84,34 @@ export function expectedOutcome(
   return liars.includes(assignment.node) ? "primary-slashed" : "seat-slashed";
 }
 
-/** The protocol's rules about money, section 3 and 4 of docs/protocol.md. */
+/**
+ * The protocol's rules about money, sections 3 and 4 of docs/protocol.md; of disputes the SDK's, which its own tests hold
+ * against the contracts.
+ */
 class Ledger {
   readonly changes = new Map<string, bigint>();
   burned = 0n;
-  readonly #bondFixed: bigint;
+  readonly #parameters: Parameters;
 
-  constructor(bondFixed: bigint) {
-    this.#bondFixed = bondFixed;
+  constructor(parameters: Parameters) {
+    this.#parameters = parameters;
   }
 
   enter(record: BatchRecord, truth: Truth): void {
     const { terms, price } = record;
-    if (truth.silent) this.#burn(terms.requester, this.#bondFixed);
+    // Where the panel was called, the same money pays those that opened.
+    const isCalled = record.assignments.some(({ dispute }) => dispute?.matter === "silence");
+    if (truth.silent && !isCalled) this.#burn(terms.requester, this.#parameters.bondFixed);
     for (const assignment of record.assignments) {
       const worth = BigInt(assignment.count) * price;
       for (const { node } of assignment.abandoned) this.#burn(node, worth / 10n);
       const seat = BigInt(sampledCountOf(record, assignment)) * terms.verifierPrice;
       for (const { node } of assignment.absent) this.#burn(node, seat / 2n);
       if (!assignment.submission) continue;
+      if (assignment.dispute) {
+        this.#settleDispute(record, assignment, truth);
+        continue;
+      }
       const outcome = expectedOutcome(record, assignment, truth);
       expect(assignment.outcome?.outcome, `outcome of assignment ${assignment.index}`).to.equal(outcome);
       if (outcome === "no-majority") continue;
@@ -124,6 +136,23 @@ class Ledger {
       const each = lock / 10n / BigInt(right.length);
       for (const member of right) this.#move(node, member.node, each);
       this.#burn(node, lock - each * BigInt(right.length));
+    }
+  }
+
+  #settleDispute(record: BatchRecord, assignment: AssignmentRecord, { dishonest = [] }: Truth): void {
+    const { requester, verifierPrice } = record.terms;
+    const { outcome, guilty, guiltyJurors, transfers } = conclude(endedPanelOf(record, assignment, this.#parameters));
+    expect(assignment.outcome?.outcome, `outcome of assignment ${assignment.index}`).to.equal(outcome);
+    const members = [assignment.node, ...assignment.answers.map(({ node }) => node)];
+    const slashed = [...guilty.map((member) => members[member]!), ...guiltyJurors];
+    expect(dishonest, `nobody honest is slashed for assignment ${assignment.index}`).to.include.members(slashed);
+    for (const { from, to, amount } of transfers) {
+      const payer = from === ESCROW ? requester : from;
+      if (to === BURNED) this.#burn(payer, amount);
+      else this.#move(payer, to, amount);
+    }
+    for (const { node } of assignment.dispute!.missed) {
+      if (memberNumber(assignment, node) === undefined) this.#burn(node, verifierPrice / 2n);
     }
   }
 
