@@ -57,6 +57,8 @@ export interface JobSettings {
   rate?: string;
   checking?: "adaptive" | "fixed";
   maxShare?: string;
+  /** Share of the tasks that the requester runs itself. */
+  plant?: string;
   /** Mode `trusted`: who may claim. */
   allow?: string[];
 }
@@ -81,6 +83,7 @@ export class ActingRequester extends ActingAgent {
     rate = "100%",
     checking = "adaptive",
     maxShare = "100%",
+    plant,
     allow,
   }: JobSettings): Promise<string> {
     const folder = join(this.home, `job-of-${tasks}`);
@@ -100,6 +103,7 @@ export class ActingRequester extends ActingAgent {
       limits: { fuel: "1M", memory: "1MiB", seconds: "60s", output: "64KiB", files: 4 },
       windows,
       maxShare,
+      ...(plant === undefined ? {} : { plant }),
       ...(allow ? { nodes: { allow } } : {}),
     };
     const path = join(folder, "job.json");
