@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import { ZeroAddress, ZeroHash } from "ethers";
 
-import type {
-  Dispute} from "./dispute-fixture.ts";
+import type { Dispute } from "./dispute-fixture.ts";
 import {
   answerAll,
   commitAllBut,
