@@ -14,18 +14,18 @@ import {
   type JuryRecord,
   type Standing,
 } from "#sdk/dispute.ts";
+import { endedPanelOf } from "#sdk/ended-panel.ts";
 import {
   canDrawJuror,
   jurorsDrawn,
   panelStatus,
   payOf,
-  sampledCountOf,
   type AssignmentRecord,
   type BatchRecord,
   type MarketState,
 } from "#sdk/market-state.ts";
 import { contestBond, juryBond, lockOf, MAX_TIER, reserve } from "#sdk/pricing.ts";
-import { BURNED, conclude, ESCROW, juryRuling, panelRuling, type EndedDispute, type Settled } from "#sdk/settlement.ts";
+import { BURNED, conclude, ESCROW, type Settled } from "#sdk/settlement.ts";
 import type { Matter, Outcome, Parameters, Stage, Verdict } from "#sdk/terms.ts";
 
 /** What a report needs to know beside the market's events. */
@@ -223,67 +223,7 @@ function reportOf(
 
 /** What it would end with if nobody did anything more but what anybody may. */
 function expectedEnd(record: BatchRecord, assignment: AssignmentRecord, { parameters }: ReportFacts): Settled {
-  const { dispute, exceptions } = assignment;
-  const ended: EndedDispute | undefined = dispute && {
-    matter: dispute.matter as EndedDispute["matter"],
-    challenge:
-      dispute.matter === "exception"
-        ? { by: dispute.by, bond: challengeBondOf(assignment, dispute.by, parameters) }
-        : undefined,
-    member: dispute.member,
-    answered: dispute.stage !== "answering",
-    rulings: rulingsIfOver(record, dispute),
-    juries: dispute.juries.map((jury) => ({
-      appellant: jury.appellant,
-      bond: bondOf(record, assignment, dispute, jury, parameters),
-      seats: jury.jurors.map(({ node, digest }) => ({ node, shown: digest })),
-    })),
-    pot: isPot(record, assignment),
-  };
-  return conclude({
-    terms: record.terms,
-    parameters,
-    price: record.price,
-    count: assignment.count,
-    sampled: sampledCountOf(record, assignment),
-    members: membersOf(assignment).map(({ node }, member) => ({ node, opened: dispute?.openings.get(member)?.digest })),
-    verdict: exceptions.at(-1)?.verdict ?? "none",
-    accused: exceptions.length > 0 ? accusedOf(assignment) : [],
-    dispute: ended,
-  });
-}
-
-function rulingsIfOver({ terms }: BatchRecord, dispute: DisputeRecord): (string | undefined)[] {
-  const rulings = dispute.rulings.map((digest) => (digest === ZeroHash ? undefined : digest));
-  const opened = [...dispute.openings.values()].map(({ digest }) => digest);
-  if (dispute.stage === "opening") return [panelRuling(opened, terms.quorum)];
-  while (rulings.length <= dispute.tier) rulings.push(undefined);
-  const jury = dispute.juries.at(-1);
-  if (dispute.stage === "showing" && jury) rulings[dispute.tier] = juryRuling(jury.jurors.map(({ digest }) => digest));
-  return rulings;
-}
-
-function challengeBondOf(assignment: AssignmentRecord, by: string, { challengeBond }: Parameters): bigint {
-  const member = memberNumber(assignment, by);
-  return member !== undefined && accusedOf(assignment).includes(member) ? 0n : challengeBond;
-}
-
-/** What an appellant put up; the requester's contest puts up the challenge bond with it. */
-function bondOf(
-  record: BatchRecord,
-  assignment: AssignmentRecord,
-  dispute: DisputeRecord,
-  { appellant, tier }: JuryRecord,
-  parameters: Parameters,
-): bigint {
-  const { terms } = record;
-  const isContest = dispute.matter === "work" || dispute.matter === "delivery";
-  if (isContest && tier === 1) return contestBondOf(record, assignment, dispute.member, parameters);
-  if (tier > 1 || appellant === terms.requester) return juryBond(terms, tier);
-  // As it was when it appealed.
-  const then: DisputeRecord = { ...dispute, stage: "ruled", tier: 0, rulings: dispute.rulings.slice(0, 1), juries: [] };
-  const before: AssignmentRecord = { ...assignment, status: "contended", dispute: then };
-  return appealTerms(record, before, appellant, dispute.at)?.bond ?? juryBond(terms, tier);
+  return conclude(endedPanelOf(record, assignment, parameters));
 }
 
 function contestBondOf(
@@ -295,15 +235,6 @@ function contestBondOf(
   return contestBond(record.terms, payOf(record, assignment, member), parameters);
 }
 
-/** The fixed part of a requester's bond is the pot of the first panel that anybody called in a batch. */
-function isPot({ assignments, bondBurned }: BatchRecord, assignment: AssignmentRecord): boolean {
-  if (assignment.dispute?.matter !== "silence" || bondBurned > 0n) return false;
-  const { at } = assignment.dispute;
-  return !assignments.some(({ dispute, index }) => {
-    return dispute?.matter === "silence" && (dispute.at < at || (dispute.at === at && index < assignment.index));
-  });
-}
-
 function stakesOf(
   record: BatchRecord,
   assignment: AssignmentRecord,
@@ -313,6 +244,7 @@ function stakesOf(
 ): Stake[] {
   const { terms, price } = record;
   const { count, dispute, exceptions } = assignment;
+  const { dispute: ended } = endedPanelOf(record, assignment, parameters);
   const gets = (node: string): bigint => sum(transfers.filter(({ to }) => to === node));
   const loses = (node: string): bigint => sum(transfers.filter(({ from }) => from === node));
   const stakes: Stake[] = membersOf(assignment).map(({ node }, member) => ({
@@ -327,19 +259,19 @@ function stakesOf(
   let locked = 0n;
   if (exceptions.length > 0) locked += reserve(terms, price, count, parameters).amount;
   if (isContest && dispute) locked += contestBondOf(record, assignment, dispute.member, parameters);
-  if (isPot(record, assignment)) locked += parameters.bondFixed;
+  if (ended?.pot) locked += parameters.bondFixed;
   const own = juries.filter(({ appellant, tier }) => appellant === terms.requester && !(isContest && tier === 1));
   for (const { tier } of own) locked += juryBond(terms, tier);
   const spent = sum(transfers.filter(({ from }) => from === ESCROW));
   stakes.unshift({ node: terms.requester, role: "requester", locked, pay: 0n, gets: 0n, loses: spent });
   if (dispute?.matter === "exception") {
     const challenger = stakes.find(({ node }) => node === dispute.by);
-    if (challenger) challenger.locked += challengeBondOf(assignment, dispute.by, parameters);
+    if (challenger) challenger.locked += ended?.challenge?.bond ?? 0n;
   }
   for (const jury of juries) {
     const { appellant, tier } = jury;
     if (appellant !== terms.requester && dispute) {
-      const bond = bondOf(record, assignment, dispute, jury, parameters);
+      const bond = ended?.juries[tier - 1]?.bond ?? 0n;
       const member = stakes.find(({ node }) => node === appellant);
       if (member) member.locked += bond;
       else
