@@ -41,10 +41,12 @@ import {
 import { juryPlaces } from "./reference.ts";
 import { outputOf } from "./results.ts";
 
-const REVERSE = Verdict.PrimaryDiffers;
-
 /** An exception against the primary, challenged, opened by the members named, and ruled. */
-async function ruled(lies: Lies = { 0: "x" }, open = [0, 1, 2], verdict = REVERSE): Promise<Dispute> {
+async function ruled(
+  lies: Lies = { 0: "x" },
+  open = [0, 1, 2],
+  verdict: bigint = Verdict.PrimaryDiffers,
+): Promise<Dispute> {
   const dispute = await startPanel(await loadCrowd(), lies);
   await dispute.life.judge([await dispute.life.exception(verdict)]);
   await dispute.challenge(dispute.member(open[0] ?? 0));
