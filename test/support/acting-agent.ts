@@ -52,12 +52,13 @@ export class ActingAgent {
   /**
    * Starts it as one that dies at each of its durable steps in turn, and is started again each time.
    *
+   * @param only Which steps it dies at; default: all.
    * @returns tells at which steps it died, oldest first: what was done, and for what; ids are left out
    */
-  async startDying(role: "compute" | "requester"): Promise<() => Promise<string[]>> {
+  async startDying(role: "compute" | "requester", only = /./): Promise<() => Promise<string[]>> {
     if (this.#life) throw new Error(`${this.name} runs already`);
     const file = join(this.home, `steps-${randomUUID()}`);
-    await this.#live(dyingAgent, [role, this.config, file], true);
+    await this.#live(dyingAgent, [role, this.config, file, only.source], true);
     return async () => {
       const text = await readFile(file, "utf8").catch(() => "");
       // The first line is no step.

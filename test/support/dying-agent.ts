@@ -19,7 +19,7 @@ import { runRequesterAgent } from "../../agents/requester/agent.ts";
 import type { Job } from "../../agents/requester/jobs.ts";
 import { actingExecutor } from "./acting-executor.ts";
 
-const [role, configFile, stepsFile] = process.argv.slice(2) as ["compute" | "requester", string, string];
+const [role, configFile, stepsFile, only] = process.argv.slice(2) as ["compute" | "requester", string, string, string];
 const config = role === "compute" ? await readComputeConfig(configFile) : await readRequesterConfig(configFile);
 
 const http = new HttpRpc({ urls: config.rpc });
@@ -29,7 +29,7 @@ const [firstBlock, ...steps] = readFileSync(stepsFile, "utf8").split("\n");
 const met = new Set(steps);
 
 function reach(step: string): void {
-  if (met.has(step)) return;
+  if (met.has(step) || !new RegExp(only).test(step)) return;
   appendFileSync(stepsFile, `${step}\n`);
   process.kill(process.pid, "SIGKILL");
 }
