@@ -46,7 +46,7 @@ export class Collecting {
   collect(job: Job, attempt: Attempt, record: BatchRecord): void {
     const { ticket } = job.ticket;
     this.#parts.background.run(`collect ${ticket}`, async () => {
-      const { book, logger, outputs } = this.#parts;
+      const { book, logger, outputs, reader } = this.#parts;
       const suspicion = { ...job.suspicion };
       const suspect = (node: string, weight: number): void => void (suspicion[node] = (suspicion[node] ?? 0) + weight);
       for (const [node, weight] of Object.entries(suspicionFrom(record))) suspect(node, weight);
@@ -67,6 +67,7 @@ export class Collecting {
       }
       await book.report(ticket);
       await outputs.drop(record.id);
+      reader.release(record);
     });
   }
 

@@ -136,6 +136,11 @@ export class Reader {
     return fetched;
   }
 
+  /** Forgets what it read of a batch that is over. */
+  release({ id }: BatchRecord): void {
+    for (const key of this.#known.keys()) if (key.startsWith(`${id}:`)) this.#known.delete(key);
+  }
+
   /** Forgets that an output was fetched, for it is not where it was. */
   forget(record: BatchRecord, task: number): void {
     this.#parts.agent.journal.delete("fetched", `${record.id}:${task}`);

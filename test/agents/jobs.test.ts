@@ -3,11 +3,12 @@ import { hexlify } from "ethers";
 import { contentIdFromBytes32 } from "#sdk/content.ts";
 import { minimumSlash } from "#sdk/job-spec.ts";
 import type { ClassRecord } from "#sdk/market-state.ts";
-import { quote, reserve } from "#sdk/pricing.ts";
+import { contestBond, juryBond, quote, reserve } from "#sdk/pricing.ts";
 import { jobIdOf } from "#sdk/terms.ts";
 import {
   attemptOf,
   CAUGHT,
+  exceptionMargin,
   isAccepted,
   mostSuspect,
   statusOf,
@@ -167,6 +168,17 @@ describe("termsOf", () => {
   });
 });
 
+describe("exceptionMargin", () => {
+  it("backs one exception against the largest slice that a claim may take", () => {
+    const backing = (count: number): bigint => reserve(TERMS, TERMS.price, count, PARAMETERS).beyondBond;
+    expect(exceptionMargin(TERMS, 6, PARAMETERS)).to.equal(backing(6));
+    expect(exceptionMargin({ ...TERMS, maxShare: 500_000 }, 6, PARAMETERS)).to.equal(backing(3));
+    expect(exceptionMargin({ ...TERMS, maxShare: 10_000, minSlice: 2 }, 150, PARAMETERS)).to.equal(backing(2));
+    expect(exceptionMargin({ ...TERMS, maxShare: 10_000, minSlice: 9 }, 6, PARAMETERS)).to.equal(backing(6));
+    expect(exceptionMargin({ ...TERMS, mode: "trusted" }, 6, PARAMETERS)).to.equal(0n);
+  });
+});
+
 describe("suspicionFrom", () => {
   it("weighs being caught above sitting on any number of panels without a majority", () => {
     const history = new MarketHistory({ count: 2 })
@@ -187,6 +199,65 @@ describe("suspicionFrom", () => {
     for (const node of [nodeAt(1), ...history.drawn(1)[0]!]) expect(suspicion[node]).to.be.at.least(1);
     const members = new Set([caught, nodeAt(1), ...history.drawn(1)[0]!]);
     expect(Object.keys(suspicion)).to.have.members([...members]);
+  });
+
+  describe("after a dispute", () => {
+    /** One slice whose two seats have answered. */
+    const panel = (): MarketHistory =>
+      new MarketHistory({ nodes: 20 })
+        .post()
+        .claim(nodeAt(0), 6)
+        .submit(nodeAt(0), 0)
+        .wait(20)
+        .reveal()
+        .answerFrom(0, 0, 0)
+        .answerFrom(0, 0, 1)
+        .wait(12);
+    const suspects = (history: MarketHistory, least: number): string[] =>
+      Object.entries(suspicionFrom(history.record)).flatMap(([node, weight]) => (weight >= least ? [node] : []));
+
+    it("holds nothing against who was accused and cleared, but much against who was found guilty", () => {
+      const history = panel();
+      history.judge(REQUESTER, [{ assignment: 0, verdict: "primary-differs", witness: 0, round: 0, seat: 0 }], true);
+      const steps = new DisputeSteps(history).challenge(nodeAt(0));
+      steps.open(0, "right").open(1, "wrong").open(2, "wrong").rule().appeal(nodeAt(0));
+      // One juror, of seven, is an accomplice.
+      steps
+        .vote([...Array(6).fill("right"), "wrong"])
+        .waitOut()
+        .conclude();
+      const accomplice = history.record.assignments[0]!.dispute!.juries[0]!.jurors[6]!.node;
+      expect(suspects(history, CAUGHT)).to.have.members([...history.drawn(0)[0]!, accomplice]);
+      expect(suspects(history, 1)).to.not.include(nodeAt(0));
+    });
+
+    it("holds it against whom nothing came from, and against who did not stand by it", () => {
+      const voted = panel();
+      const steps = new DisputeSteps(voted).contestDelivery(0).answerContest();
+      steps.vote(Array(7).fill("undelivered")).waitOut().conclude();
+      expect(voted.record.assignments[0]!.outcome!.outcome).to.equal("forfeited");
+      expect(suspects(voted, 1)).to.deep.equal([nodeAt(0)]);
+      const silent = panel();
+      new DisputeSteps(silent).contestWork(3).waitOut().conclude();
+      expect(suspects(silent, CAUGHT)).to.deep.equal([nodeAt(0)]);
+      const delivered = panel();
+      const other = new DisputeSteps(delivered).contestDelivery(0).answerContest();
+      other.vote(Array(7).fill("delivered")).waitOut().conclude();
+      expect(suspects(delivered, 1)).to.deep.equal([]);
+    });
+
+    it("holds little against who slept", () => {
+      const history = panel();
+      history.judge(REQUESTER, [{ assignment: 0, verdict: "primary-differs", witness: 0, round: 0, seat: 0 }], true);
+      const steps = new DisputeSteps(history).challenge(nodeAt(0)).open(0, "wrong").open(1, "right").waitOut().rule();
+      steps.appeal(nodeAt(0)).vote([undefined, ...Array(6).fill("right")]);
+      steps.waitOut().conclude();
+      const { missed } = history.record.assignments[0]!.dispute!;
+      expect(missed).to.not.have.lengthOf(0);
+      const suspicion = suspicionFrom(history.record);
+      for (const { node } of missed) expect(suspicion[node]).to.be.within(1, CAUGHT - 1);
+      expect(suspects(history, CAUGHT)).to.deep.equal([nodeAt(0)]);
+    });
   });
 
   it("puts equals in an order that does not depend on who was noticed first", () => {
@@ -310,6 +381,23 @@ describe("statusOf", () => {
       .wait(WINDOWS.claim + 1)
       .seal();
     expect(money(jobOf(), unclaimed)).to.deep.equal({ escrow, bond, paid: 0n, burned: 0n, returned: escrow + bond });
+    const contested = new DisputeSteps(open.copy().wait(12)).contestWork(3).answerContest();
+    contested
+      .vote(Array(7).fill("right"), () => contested.open(0, "right"))
+      .waitOut()
+      .conclude();
+    const locks = contestBond(TERMS, 60n, PARAMETERS);
+    const cost = 7n * TERMS.verifierPrice + PARAMETERS.challengeBond;
+    expect(money(jobOf(), contested.history)).to.deep.equal({
+      escrow,
+      bond: bond + locks,
+      paid: paid + cost,
+      burned: 6n,
+      returned: bond + locks - cost - 6n,
+    });
+    const appealed = new DisputeSteps(open.copy().wait(12)).contestWork(3).answerContest();
+    appealed.vote(Array(7).fill("wrong"), () => appealed.open(0, "right")).appeal(REQUESTER);
+    expect(money(jobOf(), appealed.history).bond).to.equal(bond + locks + juryBond(TERMS, 2));
     // Two batches for one job: the sums.
     const both = money(jobOf(), forced, settled);
     expect(both.escrow! + both.bond!).to.equal(both.paid! + both.burned! + both.returned!);
@@ -362,8 +450,17 @@ describe("isAccepted", () => {
   it("takes results that their primary was paid for, and no others", () => {
     const { record } = new MarketHistory().post().claim(nodeAt(0), 6);
     const [assignment] = record.assignments;
-    const accepted = ["paid", "forced", "seat-slashed", "primary-slashed", "no-majority", "exhausted", "none"].filter(
-      (outcome) => isAccepted({ ...assignment!, outcome: { outcome, paid: 0n, penalty: 0n, block: 1 } as never }),
+    const accepted = [
+      "paid",
+      "forced",
+      "seat-slashed",
+      "primary-slashed",
+      "no-majority",
+      "exhausted",
+      "forfeited",
+      "none",
+    ].filter((outcome) =>
+      isAccepted({ ...assignment!, outcome: { outcome, paid: 0n, penalty: 0n, block: 1 } as never }),
     );
     expect(accepted).to.deep.equal(["paid", "forced", "seat-slashed"]);
     expect(isAccepted(assignment!)).to.equal(false);

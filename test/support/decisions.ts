@@ -8,7 +8,7 @@ import {
   type RequesterFacts,
 } from "../../agents/requester/duties.ts";
 import { digestOf, DisputeSteps } from "./dispute-steps.ts";
-import { BATCH_ID, PARAMETERS, REQUESTER, SEED, type MarketHistory } from "./market-history.ts";
+import { PARAMETERS, REQUESTER, SEED, type MarketHistory } from "./market-history.ts";
 
 /**
  * What a node says its results are: the same word for all tasks, or a word for each, parted by spaces. What it submitted

@@ -7,7 +7,9 @@ import { runCommand } from "../run-command.ts";
 export function addRequesterCommand(program: Command): void {
   program
     .command("requester")
-    .description("Run a requester's agent: post what `surety submit` hands it, reveal, compare, judge, settle.")
+    .description(
+      "Run a requester's agent: post what `surety submit` hands it, reveal, compare, judge, contest, settle.",
+    )
     .requiredOption("--config <file>", "the requester's configuration, YAML or JSON")
     .option("--json", "end with one JSON object")
     .addHelpText(
@@ -25,7 +27,8 @@ A configuration:
   deployment: ./surety.json
   key: { env: REQUESTER_KEY }
   storage: { kind: embedded, gateways: [http://127.0.0.1:8080], publishTo: http://127.0.0.1:8080, token: … }
-  plantShare: 10000     # parts per million`,
+  plantShare: 10000     # parts per million
+  fetchPatience: 60     # seconds before what nobody serves is contested`,
     )
     .action((options: { config: string; json?: boolean }) =>
       runCommand(options, async ({ signal }) => {
