@@ -26,6 +26,8 @@ export interface ComputeDependencies {
   logger: Logger;
   /** Default: the metered WASM sandbox. */
   executor?: Executor;
+  /** Runs a task again before anything is staked on its result in a dispute. Default: the same. */
+  rechecker?: Executor;
 }
 
 /** How long to leave what anybody may do to those it is due from, seconds. */
@@ -51,7 +53,8 @@ export async function runComputeAgent(config: ComputeConfig, dependencies: Compu
   try {
     const agent = await MarketAgent.open({ config, logger, signal });
     try {
-      await new ComputeAgent(config, agent, executor, logger, signal).run();
+      const executors = { executor, rechecker: dependencies.rechecker ?? executor };
+      await new ComputeAgent(config, agent, executors, logger, signal).run();
     } finally {
       await agent.close();
     }
@@ -80,15 +83,21 @@ class ComputeAgent {
   /** Of the newest block, seconds. */
   #now = 0;
 
-  constructor(config: ComputeConfig, agent: MarketAgent, executor: Executor, logger: Logger, signal: AbortSignal) {
+  constructor(
+    config: ComputeConfig,
+    agent: MarketAgent,
+    executors: { executor: Executor; rechecker: Executor },
+    logger: Logger,
+    signal: AbortSignal,
+  ) {
     this.#config = config;
     this.#agent = agent;
     this.#logger = logger;
     this.#signal = signal;
     this.#minPrice = parseAmount(config.minPrice, agent.deployment.token.decimals);
     const { journal, storage, context, address, secret } = agent;
-    this.#programs = new Programs({ storage, executor });
-    const parts = { journal, storage, executor, programs: this.#programs, logger, context, node: address, secret };
+    this.#programs = new Programs({ storage, executor: executors.executor });
+    const parts = { journal, storage, ...executors, programs: this.#programs, logger, context, node: address, secret };
     this.#workbench = new Workbench({ ...parts, parallel: config.workers });
     this.#disputes = new DisputeActions({
       agent,

@@ -45,6 +45,8 @@ export interface WorkbenchDependencies {
   journal: Journal;
   storage: Storage;
   executor: Executor;
+  /** Runs a task again before anything is staked on its result. */
+  rechecker: Executor;
   programs: Programs;
   logger: Logger;
   /** The node's address and private key. */
@@ -110,13 +112,18 @@ export class Workbench {
    * @returns the output's root: content id of the canonical output directory, 32 bytes, hexadecimal
    * @throws as {@link Workbench.commit}
    */
-  async outputRoot(record: BatchRecord, task: number, signal: AbortSignal): Promise<string> {
+  async outputRoot(
+    record: BatchRecord,
+    task: number,
+    signal: AbortSignal,
+    executor: Executor = this.#dependencies.executor,
+  ): Promise<string> {
     const { journal, programs } = this.#dependencies;
     const key = `${record.id}:${task}`;
     const known = journal.get("rerun", key) as string | undefined;
     if (known) return known;
     const program = await programs.of(record, signal);
-    const { directory } = await this.#run(record.id, task, program, signal);
+    const { directory } = await this.#run(record.id, task, program, signal, executor);
     const root = contentIdToBytes32(await computeContentId(directory, { signal }));
     journal.put("rerun", key, root);
     return root;
@@ -129,7 +136,7 @@ export class Workbench {
    * @throws as {@link Workbench.commit}
    */
   async check(part: Part, task: number, record: BatchRecord, signal: AbortSignal): Promise<boolean> {
-    const root = await this.outputRoot(record, task, signal);
+    const root = await this.outputRoot(record, task, signal, this.#dependencies.rechecker);
     const found = taskDigest(batchNonce({ ...this.#dependencies.context, batchId: record.id }), task, root);
     const committed = (await this.#results(part, record, signal)).find((result) => result.task === task);
     const agrees = committed?.digest === found;
@@ -253,8 +260,9 @@ export class Workbench {
     task: number,
     { spec, bytes, manifest }: Program,
     signal: AbortSignal,
+    executor: Executor = this.#dependencies.executor,
   ): Promise<{ directory: Directory; outcome: TaskOutcome }> {
-    const { storage, executor, logger } = this.#dependencies;
+    const { storage, logger } = this.#dependencies;
     const index = taskIndex(manifest, task);
     const input = await storage.get(manifest.tasks[task]!.input, { maxBytes: MAX_INPUT_BYTES, signal });
     const outcome = await executor.run(

@@ -21,6 +21,8 @@ const program = new Command("dishonest-node")
           signal,
           logger: createLogger({ agent: options.kind, level: config.logLevel }),
           executor,
+          // A cheat knows that it cheated, and spends nothing on insisting.
+          rechecker: honest,
         });
       } finally {
         await executor.close();

@@ -118,6 +118,7 @@ describe("Workbench", () => {
       journal: on,
       storage,
       executor,
+      rechecker: executor,
       programs: new Programs({ storage, executor }),
       logger,
       node: wallet.address,
@@ -216,7 +217,9 @@ describe("Workbench", () => {
     });
     const { manifest } = await bench.commit(part, record, signal);
     expect(await publisher.pins()).to.deep.equal([]);
-    const parts = { journal, executor, logger, context, node: wallet.address, secret: wallet.privateKey, parallel: 1 };
+    const executors = { executor, rechecker: executor };
+    const key = { node: wallet.address, secret: wallet.privateKey };
+    const parts = { journal, ...executors, logger, context, ...key, parallel: 1 };
     const programs = new Programs({ storage: published, executor });
     await new Workbench({ ...parts, storage: published, programs }).republish(part, record, signal);
     expect(await publisher.pins()).to.have.length(4);
