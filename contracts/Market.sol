@@ -61,7 +61,17 @@ contract Market is IBatches, MarketBase {
 
     /// @dev Runs {MarketPanels} on this contract's storage and returns what it returns.
     fallback() external {
-        _delegate(address(panels));
+        address target = address(panels);
+        // Not declared memory-safe, though it returns at once: the optimizer then inlines less, and this part, the
+        // largest, stays within the limit on code size.
+        assembly {
+            calldatacopy(0, 0, calldatasize())
+            let success := delegatecall(gas(), target, 0, calldatasize(), 0, 0)
+            returndatacopy(0, 0, returndatasize())
+            switch success
+            case 0 { revert(0, returndatasize()) }
+            default { return(0, returndatasize()) }
+        }
     }
 
     // --- Views -------------------------------------------------------------------------------------------------------

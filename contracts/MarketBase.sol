@@ -118,13 +118,14 @@ abstract contract MarketBase is IMarketBase {
 
     /// @dev Hands the call to `target`, which runs on this contract's storage, and returns what it returns.
     function _delegate(address target) internal {
-        assembly {
-            calldatacopy(0, 0, calldatasize())
-            let success := delegatecall(gas(), target, 0, calldatasize(), 0, 0)
-            returndatacopy(0, 0, returndatasize())
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            calldatacopy(data, 0, calldatasize())
+            let success := delegatecall(gas(), target, data, calldatasize(), 0, 0)
+            returndatacopy(data, 0, returndatasize())
             switch success
-            case 0 { revert(0, returndatasize()) }
-            default { return(0, returndatasize()) }
+            case 0 { revert(data, returndatasize()) }
+            default { return(data, returndatasize()) }
         }
     }
 

@@ -2,15 +2,19 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 
 import type { Life } from "./market-fixture.ts";
+import { startPanel } from "./dispute-fixture.ts";
 import {
   ACTIVATION_DELAY,
+  deployCrowd,
   deployMarket,
   ethers,
+  Matter,
   networkHelpers,
   NODE_STAKE,
   pass,
   postBatch,
   termsOf,
+  Verdict,
   type Deployment,
   type Terms,
 } from "./market-fixture.ts";
@@ -28,7 +32,7 @@ const FILE = new URL("gas.json", import.meta.url);
 const TOLERANCE = 0.01;
 const RATE = 30_000n;
 
-const measured: Record<string, Record<string, number>> = { steps: {}, perTask: {}, slopes: {} };
+const measured: Record<string, Record<string, number>> = { steps: {}, disputes: {}, perTask: {}, slopes: {} };
 /** The least seen, which is what a step costs when the first place that a draw looks at serves. */
 const record = (group: string, name: string, gas: number): void => {
   const figures = measured[group]!;
@@ -46,6 +50,13 @@ async function deployUsed(): Promise<Deployment> {
     d.nodes.push(node);
   }
   await networkHelpers.time.increase(ACTIVATION_DELAY);
+  for (const node of d.nodes) await d.vault.connect(d.admin).deposit(d.marketAddress, node.address, 1n);
+  return d;
+}
+
+/** Enough for both juries of a dispute. */
+async function deployUsedCrowd(): Promise<Deployment> {
+  const d = await deployCrowd();
   for (const node of d.nodes) await d.vault.connect(d.admin).deposit(d.marketAddress, node.address, 1n);
   return d;
 }
@@ -146,7 +157,7 @@ describe("Gas", function () {
     await life.answer(1, 1, 0);
     record("steps", "settle, paid, more open", await gasOf(() => life.settle(d.requester, 1)));
     await pass(await life.challengeDeadline(0));
-    record("steps", "settle, slashed, closing", await gasOf(() => life.settle(d.requester, 0)));
+    record("steps", "conclude, unchallenged, closing", await gasOf(() => life.conclude(0)));
 
     const late = await postBatch(d, { terms, count: 8 });
     await late.claim(d.silent, 8);
@@ -157,8 +168,76 @@ describe("Gas", function () {
     record("steps", "rebid", await gasOf(() => changed.as(d.requester).rebid(terms, changed.batch, 90n)));
   };
 
+  const step = async (name: string, work: () => Promise<unknown>): Promise<void> =>
+    record("disputes", name, await gasOf(work));
+
+  const disputes = async (d: Deployment): Promise<void> => {
+    const excepted = await startPanel(d, { 0: "x" });
+    await excepted.life.judge([await excepted.life.exception(Verdict.PrimaryDiffers)]);
+    const begun = await networkHelpers.takeSnapshot();
+    await step("challenge, with a bond", () => excepted.challenge(excepted.member(1)));
+    await begun.restore();
+    await step("challenge, by the accused", () => excepted.challenge());
+    for (const member of [0, 1, 2]) await step("open", () => excepted.open(member));
+    await step("rule, three openings", () => excepted.rule());
+    const uncontested = await networkHelpers.takeSnapshot();
+    await excepted.passStep();
+    await step("conclude, no jury, closing", () => excepted.life.conclude());
+    await uncontested.restore();
+    await step("appeal, with a bond", () => excepted.appeal(excepted.member(1)));
+    await uncontested.restore();
+    await step("appeal, with the lock", () => excepted.appeal(d.honest));
+    await excepted.mineJury();
+    await step("convene, 7 jurors", () => excepted.convene());
+    for (let seat = 0; seat < 7; seat += 1) await step("cast a ballot", () => excepted.vote(seat));
+    const cast = await networkHelpers.takeSnapshot();
+    const [juror] = await excepted.jurors();
+    const ballot = [await excepted.value(""), excepted.saltOf(juror!)] as const;
+    await step("expose a ballot", () => excepted.expose(0, ...ballot, d.second));
+    await cast.restore();
+    await step("rule, 7 ballots cast", () => excepted.rule());
+    for (let seat = 0; seat < 7; seat += 1) await step("open a ballot", () => excepted.showVote(seat));
+    await step("rule, 7 ballots open", () => excepted.rule());
+    const ruled = await networkHelpers.takeSnapshot();
+    await excepted.passStep();
+    await step("conclude, one jury, closing", () => excepted.life.conclude());
+    await ruled.restore();
+    await excepted.appeal(d.honest);
+    await excepted.mineJury();
+    await step("convene, 14 jurors", () => excepted.convene());
+    for (let seat = 0; seat < 14; seat += 1) await excepted.vote(seat);
+    await excepted.rule();
+    for (let seat = 0; seat < 14; seat += 1) await excepted.showVote(seat);
+    await excepted.rule();
+    await step("conclude, two juries, closing", () => excepted.life.conclude());
+    await begun.restore();
+
+    await networkHelpers.time.increaseTo((await excepted.life.challengeDeadline()) + 1n);
+    await excepted.life.conclude();
+    const other = await startPanel(d);
+    await step("contest", () => other.contest(Matter.Work));
+    const contested = await networkHelpers.takeSnapshot();
+    await step("answer a contest", () => other.answerContest(d.honest));
+    await contested.restore();
+    await other.passStep();
+    await step("conclude, contest not answered, closing", () => other.life.conclude());
+    const silent = await startPanel(d);
+    await networkHelpers.time.increaseTo((await silent.life.judgeDeadline()) + 1n);
+    await step("call the panel", () => silent.callPanel());
+  };
+
   it("of each step", async () => {
     for (let chain = 1; chain <= 12; chain += 1) await steps(chain);
+  });
+
+  it("of each step of a dispute, two verifiers and seven jurors", async () => {
+    const d = await networkHelpers.loadFixture(deployUsedCrowd);
+    for (let chain = 1; chain <= 3; chain += 1) {
+      const before = await networkHelpers.takeSnapshot();
+      await networkHelpers.setPrevRandao(chain);
+      await disputes(d);
+      await before.restore();
+    }
   });
 
   for (const assignments of [1, 10]) {
