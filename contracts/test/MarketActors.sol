@@ -3,155 +3,50 @@ pragma solidity 0.8.37;
 
 import {
     Answer,
-    Batch,
-    BatchId,
     BatchState,
+    Dispute,
     Exception,
-    IMarket,
-    JobId,
+    Juror,
+    Jury,
+    Matter,
     Mode,
     PanelState,
-    Parameters,
-    SeatId,
     Settlement,
-    Submission,
-    Terms,
-    Verdict,
-    Windows
+    Stage,
+    Verdict
 } from "../interfaces/IMarket.sol";
-import {Class, ClassId, FOREVER, NodeState, Runtime, Slot} from "../interfaces/IRegistry.sol";
+import {NodeState} from "../interfaces/IRegistry.sol";
 import {Lock} from "../interfaces/IVault.sol";
-import {Commitment} from "../libraries/Commitment.sol";
-import {PPM, Sampling} from "../libraries/Sampling.sol";
-import {Market} from "../Market.sol";
-import {MarketDisputes} from "../MarketDisputes.sol";
-import {MarketJuries} from "../MarketJuries.sol";
-import {MarketPanels} from "../MarketPanels.sol";
-import {MarketVerdicts} from "../MarketVerdicts.sol";
-import {Registry} from "../Registry.sol";
-import {SuretyToken} from "../SuretyToken.sol";
-import {Vault} from "../Vault.sol";
+import {Sampling} from "../libraries/Sampling.sol";
+import {Character, Characters, NODES} from "./Characters.sol";
+import {HonestActors} from "./HonestActors.sol";
+import {
+    BOND_FIXED,
+    CLAIM_WINDOW,
+    CLAIMED,
+    CONTENDED,
+    Life,
+    REQUESTERS,
+    SETTLED,
+    Slice,
+    SUBMITTED,
+    WINDOW
+} from "./MarketWorld.sol";
 import {vm, within} from "./Vm.sol";
-
-uint32 constant WINDOW = 600;
-uint32 constant CLAIM_WINDOW = 1_200;
-uint48 constant ACTIVATION = 300;
-uint96 constant BOND_FIXED = 5_000;
-uint256 constant NODES = 12;
-
-/// @notice A slice as these tests remember it.
-struct Slice {
-    address node;
-    uint24 first;
-    uint24 count;
-    uint8 status;
-    uint16 settled;
-}
-
-/// @notice A batch as these tests remember it.
-struct Life {
-    BatchId id;
-    Terms terms;
-    Batch batch;
-    bytes32 seed;
-    uint96 price;
-    uint256 locked;
-    bool revealed;
-    bool closed;
-}
-
-uint8 constant CLAIMED = 1;
-uint8 constant SUBMITTED = 2;
-uint8 constant VOID = 3;
-uint8 constant SETTLED = 4;
 
 /// @title MarketActors: requesters and nodes, honest and hostile, that do anything in any order
 /// @notice Every external function that changes something is a move; none may revert. What must never happen is checked
-/// where it would happen, and by the numbered views that {MarketInvariantsTest} asserts after every move.
-contract MarketActors {
-    Vault public immutable vault;
-    Registry public immutable registry;
-    IMarket public immutable market;
-    SuretyToken public immutable token;
-    ClassId public immutable class;
-
-    address[] private nodes;
-    address[2] private requesters = [address(0xA11CE), address(0xB0B)];
-    address private constant STRANGER = address(0x57);
-    address private constant DELEGATE = address(0xDE1E);
-
-    Life[] private lives;
-    mapping(uint256 life => Slice[]) private slices;
-    mapping(uint256 life => mapping(uint16 assignment => Submission)) private submissions;
-    mapping(uint256 life => mapping(uint16 assignment => mapping(uint256 seat => Answer))) private answers;
-    mapping(uint256 life => mapping(uint16 assignment => uint256 count)) private answered;
-
-    /// @notice How often each kind of end was reached, to tell a run that works from one in which every move fails.
-    mapping(uint256 verdict => uint256 count) public reached;
-    uint256 public forced;
-    uint256 public redrawn;
-    uint256 public closed;
-    uint256 public moves;
-    uint256 private now_ = 1_800_000_000;
-    uint256 private block_ = 1_000;
-
-    constructor() {
-        vm.warp(now_);
-        vm.roll(block_);
-        token = new SuretyToken(address(this), 1e30);
-        vault = new Vault(token);
-        registry = new Registry(vault, 50_000, ACTIVATION, 23 * WINDOW * 2 + 8 * 60);
-        Parameters memory parameters = Parameters(60, CLAIM_WINDOW, 4, 60, BOND_FIXED, 50_000, 600);
-        MarketJuries juries =
-            new MarketJuries(vault, registry, parameters, new MarketVerdicts(vault, registry, parameters));
-        MarketDisputes disputes = new MarketDisputes(vault, registry, parameters, juries);
-        MarketPanels panels = new MarketPanels(vault, registry, parameters, disputes);
-        market = IMarket(address(new Market(vault, registry, parameters, panels)));
-        class = registry.createClass(Class(address(market), Runtime.Wasm, true, 40_000, 10, 0));
-        token.approve(address(vault), type(uint256).max);
-        for (uint256 i; i < 2; ++i) {
-            vault.deposit(address(market), requesters[i], 1_000_000);
-        }
-        for (uint24 i; i < NODES; ++i) {
-            address node = address(uint160(0xC0DE00 + i));
-            nodes.push(node);
-            vault.deposit(address(registry), node, 400_000);
-            vm.prank(node);
-            registry.stake(address(market), 300_000);
-            vm.prank(node);
-            registry.joinPool(address(market), class, i);
-        }
-        _advance(ACTIVATION, 10);
-    }
-
-    // --- Moves -------------------------------------------------------------------------------------------------------
+/// where it would happen, in the steps that the moves take, and by the numbered views that {MarketInvariantsTest} asserts
+/// after every move.
+contract MarketActors is HonestActors {
+    // --- Moves: batches ----------------------------------------------------------------------------------------------
 
     function post(uint256 dice) public {
         dice = _thrown(dice);
         if (lives.length - closed >= 3) return submit(dice);
-        address requester = requesters[dice % 2];
-        Terms memory terms = _terms(requester, dice >> 8);
-        uint24 count = uint24(1 + (dice >> 40) % 40);
-        bytes32 seed = keccak256(abi.encode("seed", lives.length));
-        JobId job = market.jobId(terms);
-        uint64 sequence = market.batchesOf(job);
-        bytes32 commitment = Commitment.seed(address(market), JobId.unwrap(job), sequence, seed);
-        uint256 before = vault.available(address(market), requester);
-        uint24 slots = registry.classState(address(market), class).slots;
-        vm.prank(requester);
-        try market.post(terms, count, 0, commitment) returns (BatchId id) {
-            Life storage life = lives.push();
-            life.id = id;
-            life.terms = terms;
-            life.batch = Batch(job, sequence, count, slots, 0, commitment);
-            life.seed = seed;
-            life.price = terms.price;
-            life.locked = before - vault.available(address(market), requester);
-        } catch {
-            return;
-        }
+        if (!_post(dice)) return;
         for (uint256 i; i < (dice >> 64) % 4; ++i) {
-            claim(uint256(keccak256(abi.encode(dice, i))));
+            _claim(lives.length - 1, _mix(dice, i));
         }
     }
 
@@ -163,94 +58,65 @@ contract MarketActors {
         BatchState memory state = market.batchState(lives[l].id);
         if (state.sealedAt == 0) {
             if (state.next < lives[l].batch.count && dice % 4 != 0) return _claim(l, dice);
-            if (state.pending != 0) return _submit(l, dice);
-            return finishComputing(dice);
+            if (state.pending != 0) return _submitAll(l, dice);
+            return _finishComputing(l);
         }
-        _advance(1, 5);
-        if (!lives[l].revealed && dice % 8 != 0) return _reveal(l, lives[l].terms.requester, lives[l].seed);
+        if (!lives[l].revealed && dice % 8 != 0) {
+            _advance(1, 5);
+            _reveal(l, lives[l].terms.requester, lives[l].seed);
+            return;
+        }
         uint256 kind = (dice >> 8) % 8;
-        if (kind < 4) return _answer(l, dice);
-        if (kind == 4) return _judge(l, dice);
-        if (kind == 5) return _advance(WINDOW + 1, 5);
-        for (uint16 a; a < slices[l].length; ++a) {
-            if (kind == 6) _settle(l, a, (dice >> 16) % 2 == 0 ? lives[l].terms.requester : STRANGER, false);
-            else _escalate(l, a, lives[l].terms.requester);
-        }
+        if (kind < 4) _answerAll(l, dice);
+        else if (kind == 4) _judgeAll(l, dice);
+        else if (kind == 5) _advance(WINDOW + 1, 5);
+        else if (kind == 6) _settleAll(l, (dice >> 16) % 2 == 0 ? _judgeOf(l, 7) : STRANGER);
+        else _escalateAll(l, _judgeOf(l, 7));
     }
 
-    function claim(uint256 dice) public {
+    /// @notice All computed, revealed and answered, at once.
+    function hurry(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, bool found) = _life(dice);
+        if (!found) return post(dice);
+        if (lives[l].revealed) return _answerAll(l, dice);
+        for (uint256 i; i < 6 && market.batchState(lives[l].id).next < lives[l].batch.count; ++i) {
+            _claim(l, _mix(dice, i) - _mix(dice, i) % 3);
+        }
+        for (uint16 a; a < slices[l].length; ++a) {
+            _submit(l, a, slices[l][a].node);
+        }
+        if (market.batchState(lives[l].id).sealedAt == 0) return;
+        _advance(1, 5);
+        _reveal(l, lives[l].terms.requester, lives[l].seed);
+        _answerAll(l, dice);
+    }
+
+    function claim(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
         if (found) _claim(l, dice);
     }
 
-    function _claim(uint256 l, uint256 dice) private {
-        Life storage life = lives[l];
-        BatchState memory state = market.batchState(life.id);
-        uint24 left = life.batch.count - state.next;
-        address node = nodes[(dice >> 16) % NODES];
-        uint24 count = dice % 3 == 0 ? left : uint24(within(dice >> 32, 0, uint256(left) + 1));
-        uint24 slot = _slotOf(node);
-        vm.prank(node);
-        try market.claim(life.terms, life.batch, slot, count, 0) returns (uint16 assignment) {
-            require(count != 0 && count <= left, "claimed what is not there");
-            require(assignment == slices[l].length, "an index twice");
-            slices[l].push(Slice(node, state.next, count, CLAIMED, 0));
-        } catch {}
-    }
-
     function reclaim(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, uint16 a, bool found) = _slice(dice);
-        if (!found) return;
-        Life storage life = lives[l];
-        address node = nodes[(dice >> 16) % NODES];
-        uint24 slot = _slotOf(node);
-        vm.prank(node);
-        try market.reclaim(life.terms, life.batch, slot, a, 0) {
-            Slice storage slice = slices[l][a];
-            require(slice.status == VOID || slice.status == CLAIMED, "reclaimed what was done");
-            slice.status = CLAIMED;
-            slice.node = node;
-        } catch {}
+        if (found) _reclaim(l, a, dice);
     }
 
     function submit(uint256 dice) public {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
-        if (found) _submit(l, dice);
+        if (found) _submitAll(l, dice);
     }
 
-    function _submit(uint256 l, uint256 dice) private {
-        for (uint16 a; a < slices[l].length; ++a) {
-            uint256 throw_ = uint256(keccak256(abi.encode(dice, a)));
-            Slice storage slice = slices[l][a];
-            // Sometimes another, sometimes twice.
-            address node = throw_ % 8 == 0 ? nodes[(throw_ >> 8) % NODES] : slice.node;
-            if (throw_ % 4 == 1) continue;
-            vm.prank(node);
-            try market.submit(lives[l].id, a, bytes32(throw_), 0, "") {
-                require(slice.status == CLAIMED && node == slice.node, "submitted for another, or twice");
-                slice.status = SUBMITTED;
-                submissions[l][a] = Submission(
-                    node, slice.first, slice.count, bytes32(throw_), keccak256(abi.encode(bytes32(0), keccak256("")))
-                );
-            } catch {}
-        }
-    }
-
-    function expire(uint256 dice) public {
+    function expire(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, uint16 a, bool found) = _slice(dice);
-        if (!found) return;
-        vm.prank(STRANGER);
-        try market.expire(lives[l].terms, lives[l].batch, a) {
-            require(slices[l][a].status == CLAIMED, "voided what was done");
-            slices[l][a].status = VOID;
-        } catch {}
+        if (found) _expire(l, a);
     }
 
-    function seal(uint256 dice) public {
+    function seal(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
         if (found) _seal(l);
@@ -261,17 +127,7 @@ contract MarketActors {
         (uint256 l, bool found) = _life(dice);
         if (!found) return;
         if (dice % 4 != 0) _advance(1, 5);
-        address by = dice % 2 == 0 ? STRANGER : lives[l].terms.requester;
-        _reveal(l, by, dice % 16 == 1 ? bytes32(0) : lives[l].seed);
-    }
-
-    function _reveal(uint256 l, address by, bytes32 seed) private {
-        Life storage life = lives[l];
-        vm.prank(by);
-        try market.reveal(life.terms, life.batch, seed) {
-            require(!life.revealed && seed == life.seed, "revealed twice, or another seed");
-            life.revealed = true;
-        } catch {}
+        _reveal(l, dice % 2 == 0 ? STRANGER : lives[l].terms.requester, dice % 16 == 1 ? bytes32(0) : lives[l].seed);
     }
 
     function capture(uint256 dice) external {
@@ -284,19 +140,10 @@ contract MarketActors {
     function answer(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
-        if (!found) return;
+        if (!found || !lives[l].revealed) return;
         if (dice % 2 == 0) _advance(1, 5);
-        _answer(l, dice);
-    }
-
-    function _answer(uint256 l, uint256 dice) private {
-        for (uint16 a; a < slices[l].length; ++a) {
-            uint8 last = market.panelState(lives[l].id, a).rounds;
-            for (uint8 round = dice % 3 == 0 ? 0 : last; round <= last; ++round) {
-                _answerRound(l, a, round, uint256(keccak256(abi.encode(dice, a, round))));
-            }
-        }
-        if (dice % 5 < 2) _judge(l, dice);
+        _answerAll(l, dice);
+        if (dice % 5 < 2) _judgeAll(l, dice);
     }
 
     function escalate(uint256 dice) external {
@@ -305,42 +152,32 @@ contract MarketActors {
         if (found) _escalate(l, a, _judgeOf(l, dice));
     }
 
-    function _escalate(uint256 l, uint16 a, address by) private {
-        vm.prank(by);
-        try market.escalate(lives[l].terms, lives[l].batch, a, submissions[l][a]) {} catch {}
-    }
-
     function redraw(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, uint16 a, bool found) = _slice(dice);
         if (!found) return;
         if (dice % 2 == 0) _advance(WINDOW + 61, 5);
-        vm.prank(_judgeOf(l, dice >> 8));
-        try market.redraw(lives[l].terms, lives[l].batch, a, submissions[l][a]) {} catch {}
-    }
-
-    function judge(uint256 dice) external {
-        dice = _thrown(dice);
-        (uint256 l, bool found) = _life(dice);
-        if (!found) return;
-        if (dice % 4 == 0) _advance(WINDOW, 5);
-        _judge(l, dice);
+        _redraw(l, a, _judgeOf(l, dice >> 8));
     }
 
     function settle(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, uint16 a, bool found) = _slice(dice);
-        if (!found) return;
-        _settle(l, a, dice % 3 == 0 ? lives[l].terms.requester : STRANGER, dice % 8 == 1);
+        if (found) _settle(l, a, dice % 3 == 0 ? _judgeOf(l, 7) : STRANGER, dice % 8 == 1, false);
     }
 
     function settleAll(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
-        if (!found) return;
-        for (uint16 a; a < slices[l].length; ++a) {
-            _settle(l, a, dice % 2 == 0 ? lives[l].terms.requester : STRANGER, false);
-        }
+        if (found) _settleAll(l, dice % 2 == 0 ? _judgeOf(l, 7) : STRANGER);
+    }
+
+    function revealAndSettle(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _slice(dice);
+        if (!found || lives[l].honest) return;
+        if (dice % 4 != 0) _advance(1, 5);
+        _settle(l, a, dice % 8 == 1 ? STRANGER : lives[l].terms.requester, false, true);
     }
 
     /// @notice Tries to be paid for what was paid, in a batch open or closed.
@@ -349,7 +186,9 @@ contract MarketActors {
         if (lives.length == 0) return;
         uint256 l = dice % lives.length;
         for (uint16 a; a < slices[l].length; ++a) {
-            if (slices[l][a].status == SETTLED) _settle(l, a, lives[l].terms.requester, false);
+            if (slices[l][a].status != SETTLED) continue;
+            require(!_settle(l, a, lives[l].terms.requester, false, false), "M3: settled twice");
+            require(!_conclude(l, a, STRANGER), "M3: concluded twice");
         }
     }
 
@@ -357,15 +196,7 @@ contract MarketActors {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
         if (!found) return;
-        Life storage life = lives[l];
-        uint96 price = uint96(within(dice >> 16, 1, 1_300));
-        uint256 before = vault.available(address(market), life.terms.requester);
-        vm.prank(dice % 8 == 0 ? STRANGER : life.terms.requester);
-        try market.rebid(life.terms, life.batch, price) {
-            require(slices[l].length == 0 && life.price == life.terms.price, "rebid late, or twice");
-            life.price = price;
-            life.locked = life.locked + before - vault.available(address(market), life.terms.requester);
-        } catch {}
+        _rebid(l, dice % 8 == 0 ? STRANGER : lives[l].terms.requester, uint96(within(dice >> 16, 1, 1_300)));
     }
 
     function pass(uint256 dice) external {
@@ -379,19 +210,138 @@ contract MarketActors {
     }
 
     /// @notice Passes just far enough for a batch to need its next step, and takes it.
-    function finishComputing(uint256 dice) public {
+    function finishComputing(uint256 dice) external {
         dice = _thrown(dice);
         (uint256 l, bool found) = _life(dice);
-        if (!found || market.batchState(lives[l].id).sealedAt != 0) return;
-        _advance(CLAIM_WINDOW + 1, 10);
-        _expireAll(l);
-        _seal(l);
+        if (found && market.batchState(lives[l].id).sealedAt == 0) _finishComputing(l);
     }
+
+    // --- Moves: disputes ---------------------------------------------------------------------------------------------
+
+    function judge(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, bool found) = _life(dice);
+        if (!found) return;
+        if (dice % 4 == 0) _advance(WINDOW, 5);
+        _judgeAll(l, dice);
+    }
+
+    function challenge(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _challenge(l, a, _hostileOf(l, a, dice));
+    }
+
+    function callPanel(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _slice(dice);
+        if (!found) return;
+        if (dice % 4 != 0 && lives[l].revealed && !lives[l].honest) {
+            uint256 overdue = _panelDeadline(l, a) + WINDOW;
+            if (overdue >= now_) _advance(overdue + 1 - now_, 5);
+        }
+        _callPanel(l, a, STRANGER);
+    }
+
+    function contest(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _slice(dice);
+        if (!found || lives[l].honest || !lives[l].revealed) return;
+        _contestSome(l, a, dice);
+    }
+
+    function answerContest(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _answerContest(l, a, _hostileOf(l, a, dice));
+    }
+
+    function open(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _openSome(l, a, dice);
+    }
+
+    function rule(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _rule(l, a, STRANGER);
+    }
+
+    function appeal(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _appealSome(l, a, dice);
+    }
+
+    function convene(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _convene(l, a, STRANGER);
+    }
+
+    function castBallot(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (!found) return;
+        if (dice % 2 == 0) _advance(1, 5);
+        _castSome(l, a, dice);
+    }
+
+    function openBallot(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (found) _showSome(l, a, dice);
+    }
+
+    function exposeBallot(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (!found) return;
+        _exposeSome(l, a, dice);
+    }
+
+    function conclude(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = dice % 8 == 0 ? _slice(dice) : _dispute(dice);
+        if (found) _conclude(l, a, STRANGER);
+    }
+
+    /// @notice What a dispute needs next: each does it in its own way; then time passes and the step ends.
+    function quarrel(uint256 dice) external {
+        dice = _thrown(dice);
+        (uint256 l, uint16 a, bool found) = _dispute(dice);
+        if (!found || dice % 8 == 0) return _pick(dice);
+        Stage stage = market.disputeOf(lives[l].id, a).stage;
+        if (stage == Stage.None) {
+            _challenge(l, a, _hostileOf(l, a, dice));
+        } else if (stage == Stage.Answering) {
+            _answerContest(l, a, _hostileOf(l, a, dice));
+        } else if (stage == Stage.Opening) {
+            _openSome(l, a, dice);
+        } else if (stage == Stage.Ruled) {
+            if (dice % 2 == 0) _appealSome(l, a, dice);
+        } else if (stage == Stage.Casting) {
+            _advance(1, 5);
+            _castSome(l, a, dice);
+            if (dice % 2 == 0) _exposeSome(l, a, dice);
+        } else {
+            _showSome(l, a, dice);
+            _openSome(l, a, dice);
+        }
+        if (stage == Stage.Casting || (dice >> 8) % 4 != 0) _advance(WINDOW + 61, 5);
+        if (market.disputeOf(lives[l].id, a).stage != stage) return;
+        if (stage == Stage.None || stage == Stage.Answering || stage == Stage.Ruled) _conclude(l, a, STRANGER);
+        else _rule(l, a, STRANGER);
+    }
+
+    // --- Moves: stakes and pools -------------------------------------------------------------------------------------
 
     function liveAsNode(uint256 dice) external {
         dice = _thrown(dice);
         address node = nodes[(dice >> 16) % NODES];
-        uint256 kind = dice % 8;
+        // The honest keep what backs them.
+        uint256 kind = _isHonest(node) ? 4 + dice % 4 : dice % 8;
         uint24 slot = kind == 0 ? _freePlace() : _slotOf(node);
         vm.prank(node);
         if (kind == 0) try registry.joinPool(address(market), class, slot) {} catch {}
@@ -408,12 +358,12 @@ contract MarketActors {
 
     /// @notice V1: every account, every lock and what was burned add up to what the vault owes and has.
     function requireConserved() external view {
-        uint256 sum = vault.burned();
+        uint256 sum = vault.burned() + vault.available(address(registry), STRANGER);
         for (uint256 i; i < NODES; ++i) {
             sum += vault.available(address(market), nodes[i]) + vault.available(address(registry), nodes[i]);
             sum += _nodeLock(nodes[i]);
         }
-        for (uint256 i; i < 2; ++i) {
+        for (uint256 i; i < REQUESTERS; ++i) {
             sum += vault.available(address(market), requesters[i]);
         }
         for (uint256 l; l < lives.length; ++l) {
@@ -433,19 +383,21 @@ contract MarketActors {
         }
     }
 
-    /// @notice M1: what a node has committed is exactly what stands behind its open assignments and seats.
+    /// @notice M1, D7: what a node has committed is exactly what stands behind its open assignments, seats, bonds and ballots.
     function requireCommitmentsMatch() external view {
         uint256[] memory owed = new uint256[](NODES);
         for (uint256 l; l < lives.length; ++l) {
             if (lives[l].closed) continue;
             for (uint16 a; a < slices[l].length; ++a) {
                 Slice memory slice = slices[l][a];
-                if (slice.status != CLAIMED && slice.status != SUBMITTED) continue;
+                bool held = slice.status == SUBMITTED || slice.status == CONTENDED;
+                if (!held && slice.status != CLAIMED) continue;
                 owed[_indexOf(slice.node)] += _lockFor(l, slice.count);
                 Answer[] memory given = _answersOf(l, a);
                 for (uint256 i; i < given.length; ++i) {
                     owed[_indexOf(given[i].node)] += lives[l].terms.slashAmount;
                 }
+                if (slice.status == CONTENDED) _addBonds(l, a, owed);
             }
         }
         for (uint256 i; i < NODES; ++i) {
@@ -454,7 +406,7 @@ contract MarketActors {
         }
     }
 
-    /// @notice M2: an open batch's lock covers all that may still be paid and burned; a closed one has none.
+    /// @notice M2, D3: an open batch's lock covers all that may still be paid and burned; a closed one has none.
     function requireEscrowCovers() external view {
         for (uint256 l; l < lives.length; ++l) {
             Life storage life = lives[l];
@@ -479,6 +431,7 @@ contract MarketActors {
                 if (life.revealed) {
                     sampled += Sampling.sampledCount(entropy, slice.first, slice.count, life.terms.rate);
                 }
+                if (slice.status == CONTENDED) due += _backing(l, a);
             }
             due += unclaimed * life.price;
             if (!life.revealed) sampled = Sampling.maxSampled(life.batch.count, life.terms.rate);
@@ -498,8 +451,10 @@ contract MarketActors {
         }
     }
 
-    /// @notice M4: from here everything can be closed by strangers, by nothing but waiting. Changes the state.
+    /// @notice M4, D6: from here everything can be closed by strangers, by nothing but waiting and poking, though nobody
+    /// does any more what is due to it. Changes the state.
     function closeAll() external {
+        asleep = true;
         for (uint256 l; l < lives.length; ++l) {
             if (lives[l].closed) continue;
             _advance(2 * CLAIM_WINDOW, 10);
@@ -507,88 +462,59 @@ contract MarketActors {
             if (market.batchState(lives[l].id).sealedAt == 0) _seal(l);
             // Past the reveal, the last round's check, the judging and the challenge.
             _advance(6 * CLAIM_WINDOW, 10);
-            for (uint16 a; a < slices[l].length; ++a) {
-                if (slices[l][a].status == SUBMITTED) _settle(l, a, STRANGER, false);
+            _settleAll(l, STRANGER);
+        }
+        // Two castings, the showing, the end.
+        for (uint256 round; round < 4 && spots.length != 0; ++round) {
+            for (uint256 i = spots.length; i != 0; --i) {
+                (uint256 l, uint16 a) = (spots[i - 1].l, spots[i - 1].a);
+                if (!_conclude(l, a, STRANGER)) _rule(l, a, STRANGER);
             }
-            require(lives[l].closed, "M4: a batch has no way out");
+            _advance(2 * CLAIM_WINDOW, 10);
+        }
+        for (uint256 l; l < lives.length; ++l) {
+            require(lives[l].closed, "M4, D6: a batch has no way out");
         }
     }
 
     // --- Inside ------------------------------------------------------------------------------------------------------
 
-    function _terms(address requester, uint256 dice) private view returns (Terms memory terms) {
-        terms.requester = requester;
-        terms.delegate = dice % 3 == 0 ? address(0) : DELEGATE;
-        uint256 kind = (dice >> 8) % 8;
-        terms.mode = kind == 0 ? Mode.Trusted : kind == 1 ? Mode.Replicated : Mode.Sampled;
-        terms.adaptive = kind >= 5;
-        terms.fullSlash = (dice >> 16) % 4 != 0;
-        terms.quorum = kind == 2 ? 5 : 3;
-        terms.rate = kind == 0 ? 0 : kind == 1 ? uint32(PPM) : kind % 2 == 0 ? 400_000 : 200_000;
-        terms.maxShare = uint32(PPM);
-        terms.minSlice = uint24(1 + (dice >> 24) % 3);
-        terms.price = 1_000;
-        terms.verifierPrice = 1_200;
-        terms.slashAmount = 16_000;
-        terms.class = class;
-        terms.spec = bytes32(lives.length);
-        terms.encryptionKey = abi.encodePacked(bytes1(0x02), bytes32(0));
-        terms.windows = Windows(CLAIM_WINDOW, WINDOW, WINDOW, WINDOW, WINDOW, WINDOW);
-        if (kind == 0) {
-            terms.allowed = nodes;
-        } else if ((dice >> 32) % 3 == 0) {
-            terms.excluded = new address[](1);
-            terms.excluded[0] = nodes[(dice >> 40) % NODES];
-        }
+    function _finishComputing(uint256 l) private {
+        _advance(CLAIM_WINDOW + 1, 10);
+        _expireAll(l);
+        _seal(l);
     }
 
-    function _answerRound(uint256 l, uint16 a, uint8 round, uint256 dice) private {
-        Life storage life = lives[l];
-        address[] memory drawn;
-        try market.drawnFor(life.terms, life.batch, SeatId(a, round, 0), slices[l][a].node) returns (
-            address[] memory found
-        ) {
-            drawn = found;
-        } catch {
-            return;
-        }
-        for (uint8 seat; seat < drawn.length; ++seat) {
-            uint256 throw_ = uint256(keccak256(abi.encode(dice, seat)));
-            if (throw_ % 3 == 0) continue;
-            address node = throw_ % 9 == 1 ? nodes[(throw_ >> 8) % NODES] : drawn[seat];
-            require(drawn[seat] != slices[l][a].node, "the primary was drawn");
-            vm.prank(node);
-            try market.answer(
-                life.terms, life.batch, SeatId(a, round, seat), submissions[l][a], bytes32(throw_), 0, ""
-            ) {
-                Answer storage given = answers[l][a][uint256(round) << 8 | seat];
-                require(node == drawn[seat], "answered for another");
-                require(given.node == address(0), "answered twice");
-                ++answered[l][a];
-                given.node = node;
-                given.root = bytes32(throw_);
-                given.content = keccak256(abi.encode(bytes32(0), keccak256("")));
-            } catch {}
-        }
-    }
-
-    function _judge(uint256 l, uint256 dice) private {
+    function _settleAll(uint256 l, address by) private {
         for (uint16 a; a < slices[l].length; ++a) {
-            _except(l, a, uint256(keccak256(abi.encode(dice, a))));
+            if (slices[l][a].status == SUBMITTED) _settle(l, a, by, false, false);
         }
-        if (dice % 3 != 0) return;
-        vm.prank(_judgeOf(l, dice));
-        try market.judge(lives[l].terms, lives[l].batch, new Exception[](0), true) {} catch {}
     }
 
-    function _except(uint256 l, uint16 a, uint256 dice) private {
-        Life storage life = lives[l];
+    function _escalateAll(uint256 l, address by) private {
+        for (uint16 a; a < slices[l].length; ++a) {
+            _escalate(l, a, by);
+        }
+    }
+
+    function _judgeAll(uint256 l, uint256 dice) private {
+        if (!lives[l].revealed) return;
+        for (uint16 a; a < slices[l].length; ++a) {
+            _judge(l, a, _mix(dice, a));
+        }
+        if (dice % 3 == 0) _endJudging(l, _judgeOf(l, dice));
+    }
+
+    /// @dev An exception, true or false.
+    function _judge(uint256 l, uint16 a, uint256 dice) private {
         Slice memory slice = slices[l][a];
+        if (slice.status != SUBMITTED && slice.status != CONTENDED) return;
         uint24 witness = slice.first + uint24((dice >> 128) % slice.count);
-        if (life.revealed && dice % 16 != 0) {
-            // As a rule one that is sampled, if any is.
-            bytes32 entropy = market.entropyOf(life.id);
-            witness = uint24(Sampling.sampledTask(entropy, a, slice.first, slice.count, 0));
+        // As a rule one that is sampled, if any is.
+        if (dice % 16 != 0) {
+            witness = uint24(
+                Sampling.sampledTask(market.entropyOf(lives[l].id), a, slice.first, slice.count, 0)
+            );
         }
         Exception[] memory exceptions = new Exception[](1);
         exceptions[0] = Exception(
@@ -599,172 +525,125 @@ contract MarketActors {
             uint8((dice >> 32) % 3),
             submissions[l][a]
         );
-        vm.prank(_judgeOf(l, dice >> 40));
-        try market.judge(life.terms, life.batch, exceptions, false) {
-            require(life.revealed && slice.status == SUBMITTED, "excepted what was not revealed");
-        } catch {}
+        _except(l, a, _judgeOf(l, dice >> 40), exceptions);
     }
 
-    function _seal(uint256 l) private {
-        Life storage life = lives[l];
-        vm.prank(STRANGER);
-        try market.seal(life.terms, life.batch) {
-            _noteClosed(l);
-        } catch {}
+    /// @dev A contended assignment.
+    function _dispute(uint256 dice) private view returns (uint256 l, uint16 a, bool found) {
+        if (spots.length == 0) return (0, 0, false);
+        uint256 i = (dice >> 200) % spots.length;
+        return (spots[i].l, spots[i].a, true);
     }
 
-    function _expireAll(uint256 l) private {
-        for (uint16 a; a < slices[l].length; ++a) {
-            if (slices[l][a].status != CLAIMED) continue;
-            try market.expire(lives[l].terms, lives[l].batch, a) {
-                slices[l][a].status = VOID;
-            } catch {}
+    /// @dev Anybody but the honest, whose steps are their own: as a rule a member.
+    function _hostileOf(uint256 l, uint16 a, uint256 dice) private view returns (address by) {
+        Settlement memory panel = _panelOf(l, a);
+        by = _nodeOf(panel, (dice >> 48) % (panel.answers.length + 1));
+        if (dice % 8 == 0 || _isHonest(by)) return (dice >> 4) % 2 == 0 ? STRANGER : nodes[NODES - 1];
+    }
+
+    function _openSome(uint256 l, uint16 a, uint256 dice) private {
+        Settlement memory panel = _panelOf(l, a);
+        for (uint256 i; i <= panel.answers.length; ++i) {
+            uint256 throw_ = _mix(dice, i);
+            // Whoever knows an opening may show it, also for the honest.
+            if (throw_ % 3 != 0) _open(l, a, i, STRANGER, throw_ % 16 == 1);
         }
     }
 
-    /// @dev Settles one assignment and checks what may come of it.
-    function _settle(uint256 l, uint16 a, address by, bool forged) private {
-        Life storage life = lives[l];
-        Slice storage slice = slices[l][a];
-        Settlement[] memory settlements = new Settlement[](1);
-        settlements[0] = Settlement(a, submissions[l][a], _answersOf(l, a));
-        if (forged) settlements[0].submission.node = STRANGER;
-        PanelState memory panel = market.panelState(life.id, a);
-        BatchState memory state = market.batchState(life.id);
-        uint256 most = uint256(slice.count) * life.price;
-        if (life.revealed) {
-            most += Sampling.sampledCount(
-                market.entropyOf(life.id), slice.first, slice.count, life.terms.rate
-            ) * life.terms.verifierPrice * settlements[0].answers.length;
-        }
-        uint256 earned = _earned();
-        uint256 refund = vault.available(address(market), life.terms.requester);
-        uint256 stake = registry.nodeState(address(market), slice.node).stake;
-        uint256 lock = _lockOf(l).amount;
+    function _appealSome(uint256 l, uint16 a, uint256 dice) private {
+        uint256 kind = (dice >> 56) % 4;
+        address by = nodes[NODES - 1];
+        if (kind == 0 && !lives[l].honest) by = lives[l].terms.requester;
+        else if (kind < 3) by = _hostileOf(l, a, dice);
+        _appeal(l, a, by);
+    }
 
-        vm.prank(by);
-        try market.settle(life.terms, life.batch, settlements) {
-            require(!forged && slice.status == SUBMITTED, "M3: settled what was not submitted");
-        } catch {
+    /// @dev Finds something to quarrel about in a batch of a requester that is not honest.
+    function _pick(uint256 dice) private {
+        for (uint256 l; l < lives.length; ++l) {
+            if (lives[l].closed || lives[l].honest || !lives[l].revealed) continue;
+            if ((dice >> 4) % 4 != 0) return _judgeAll(l, dice - dice % 24);
+            for (uint16 a; a < slices[l].length; ++a) {
+                _contestSome(l, a, _mix(dice, a));
+            }
+        }
+    }
+
+    function _contestSome(uint256 l, uint16 a, uint256 dice) private {
+        if (slices[l][a].status != SUBMITTED && dice % 8 != 0) return;
+        uint24 task = uint24(slices[l][a].first + (dice >> 16) % slices[l][a].count);
+        address by = dice % 8 == 0 ? STRANGER : lives[l].terms.requester;
+        if ((dice >> 8) % 2 == 0) _contest(l, a, by, Matter.Work, dice % 16 == 1 ? task + 8 : task, 0);
+        else _contest(l, a, by, Matter.Delivery, task, uint8((dice >> 32) % 4));
+    }
+
+    function _exposeSome(uint256 l, uint16 a, uint256 dice) private {
+        (, Juror[] memory jurors) = market.juryOf(lives[l].id, a, market.disputeOf(lives[l].id, a).tier);
+        // Nobody knows what the honest cast.
+        for (uint256 i; i < jurors.length; ++i) {
+            uint256 seat = (dice % jurors.length + i) % jurors.length;
+            if (!jurors[seat].cast || _isHonest(jurors[seat].node)) continue;
+            _expose(l, a, uint8(seat), (dice >> 16) % 4 == 0 ? jurors[seat].node : nodes[NODES - 1]);
             return;
         }
-        slice.status = SETTLED;
-        ++slice.settled;
-        _noteClosed(l);
-        life.locked = _lockOf(l).amount;
+    }
 
-        uint256 lost = stake - registry.nodeState(address(market), slice.node).stake;
-        uint256 whole = _lockFor(l, slice.count);
+    function _castSome(uint256 l, uint16 a, uint256 dice) private {
+        Dispute memory dispute = market.disputeOf(lives[l].id, a);
+        (Jury memory jury, Juror[] memory jurors) = market.juryOf(lives[l].id, a, dispute.tier);
+        if (dispute.stage == Stage.Casting && !jury.convened) {
+            _convene(l, a, STRANGER);
+            (, jurors) = market.juryOf(lives[l].id, a, dispute.tier);
+        }
+        for (uint8 seat; seat < jurors.length; ++seat) {
+            uint256 throw_ = _mix(dice, seat);
+            address node = throw_ % 16 == 1 ? nodes[NODES - 1] : jurors[seat].node;
+            Character character = _indexOf(node) < NODES ? _characterOf(node) : Character.Honest;
+            if (character == Character.Honest || character == Character.Silent) continue;
+            if (character == Character.Whimsical && throw_ % 2 == 0) continue;
+            _cast(l, a, seat, node, _ballotOf(l, a, dispute, character, node));
+        }
+    }
+
+    function _showSome(uint256 l, uint16 a, uint256 dice) private {
+        uint8 tier = market.disputeOf(lives[l].id, a).tier;
+        (, Juror[] memory jurors) = market.juryOf(lives[l].id, a, tier);
+        for (uint8 seat; seat < jurors.length; ++seat) {
+            uint256 throw_ = _mix(dice, seat);
+            if (!jurors[seat].cast || _isHonest(jurors[seat].node) || throw_ % 8 == 0) continue;
+            _show(l, a, seat, STRANGER, throw_ % 8 == 1);
+        }
+    }
+
+    /// @dev What a dispute has committed: the bonds of whoever called for something, and a lock for each ballot.
+    function _addBonds(uint256 l, uint16 a, uint256[] memory owed) private view {
+        Dispute memory dispute = market.disputeOf(lives[l].id, a);
+        if (dispute.matter == Matter.None) return;
+        for (uint8 tier; tier <= dispute.tier; ++tier) {
+            (Jury memory jury, Juror[] memory jurors) = market.juryOf(lives[l].id, a, tier);
+            if (jury.bond != 0 && jury.appellant != lives[l].terms.requester) {
+                owed[_indexOf(jury.appellant)] += jury.bond;
+            }
+            for (uint256 i; i < jurors.length; ++i) {
+                if (jurors[i].cast) owed[_indexOf(jurors[i].node)] += lives[l].terms.slashAmount;
+            }
+        }
+    }
+
+    /// @dev What the batch's lock holds for a contended assignment, beyond its pay.
+    function _backing(uint256 l, uint16 a) private view returns (uint256 amount) {
+        Dispute memory dispute = market.disputeOf(lives[l].id, a);
+        PanelState memory panel = market.panelState(lives[l].id, a);
         if (panel.verdict != Verdict.None) {
-            require(now_ > uint256(panel.raisedAt) + life.terms.windows.challenge, "M5: before the challenge ended");
+            (amount,) = market.reserve(lives[l].terms, lives[l].price, slices[l][a].count);
         }
-        if (panel.accused & 1 == 0) require(lost == 0, "M5: slashed without an accusation");
-        else require(lost == (life.terms.fullSlash ? whole : whole / 10), "M5: not the slash of the terms");
-
-        earned = _earned() - earned;
-        refund = vault.available(address(market), life.terms.requester) - refund;
-        require(earned <= most, "M6: paid beyond the price");
-        require(life.closed || refund == 0, "M6: refunded while open");
-        uint256 burned = lock - life.locked - earned - refund;
-        if (burned != 0) {
-            bool silent = !life.revealed || (by != life.terms.requester && !state.judged);
-            require(burned == BOND_FIXED && !state.bondBurned, "M6: burned twice, or something else");
-            require(silent && life.terms.mode != Mode.Trusted && panel.verdict == Verdict.None, "M6: burned for nothing");
-        }
-        ++reached[uint256(panel.verdict)];
-        if (burned != 0) ++forced;
-        if (panel.rounds != 0) ++redrawn;
-    }
-
-    /// @dev Evenly spread, whatever the runner's favourite numbers are.
-    function _thrown(uint256 dice) private returns (uint256) {
-        return uint256(keccak256(abi.encode(dice, ++moves)));
-    }
-
-    function _noteClosed(uint256 l) private {
-        if (lives[l].closed || market.batchState(lives[l].id).postedAt != 0) return;
-        lives[l].closed = true;
-        lives[l].locked = 0;
-        ++closed;
-    }
-
-    function _advance(uint256 seconds_, uint256 blocks) private {
-        now_ += seconds_;
-        block_ += blocks;
-        vm.warp(now_);
-        vm.roll(block_);
-    }
-
-    function _life(uint256 dice) private view returns (uint256 l, bool found) {
-        if (lives.length == 0) return (0, false);
-        l = (dice >> 200) % lives.length;
-        // The next open one, so that few moves are lost on the closed.
-        for (uint256 i; i < lives.length; ++i) {
-            if (!lives[l].closed) return (l, true);
-            l = (l + 1) % lives.length;
-        }
-    }
-
-    function _slice(uint256 dice) private view returns (uint256 l, uint16 a, bool found) {
-        (l, found) = _life(dice);
-        if (!found || slices[l].length == 0) return (l, 0, false);
-        a = uint16((dice >> 180) % slices[l].length);
-    }
-
-    function _judgeOf(uint256 l, uint256 dice) private view returns (address) {
-        if (dice % 8 == 0) return STRANGER;
-        return dice % 8 == 1 ? DELEGATE : lives[l].terms.requester;
-    }
-
-    function _answersOf(uint256 l, uint16 a) private view returns (Answer[] memory given) {
-        given = new Answer[](answered[l][a]);
-        uint256 count;
-        for (uint256 seat; count < given.length; ++seat) {
-            // A round has at most 32 seats.
-            Answer storage one = answers[l][a][(seat / 32) << 8 | seat % 32];
-            if (one.node != address(0)) given[count++] = one;
-        }
-    }
-
-    function _lockFor(uint256 l, uint24 count) private view returns (uint256) {
-        uint256 worth = uint256(count) * lives[l].price;
-        return worth > lives[l].terms.slashAmount ? worth : lives[l].terms.slashAmount;
-    }
-
-    function _lockOf(uint256 l) private view returns (Lock memory) {
-        return vault.lockOf(address(market), BatchId.unwrap(lives[l].id));
-    }
-
-    function _nodeLock(address node) private view returns (uint256) {
-        return vault.lockOf(address(registry), keccak256(abi.encode(address(market), node))).amount;
-    }
-
-    /// @dev What nodes have in the market's ledger: nothing comes there but pay.
-    function _earned() private view returns (uint256 sum) {
-        for (uint256 i; i < NODES; ++i) {
-            sum += vault.available(address(market), nodes[i]);
-        }
-    }
-
-    function _indexOf(address node) private pure returns (uint256) {
-        return uint256(uint160(node)) - 0xC0DE00;
-    }
-
-    /// @dev The slot that a node serves with, or the last one it had.
-    function _slotOf(address node) private view returns (uint24 slot) {
-        uint24 slots = registry.classState(address(market), class).slots;
-        for (uint24 i; i < slots; ++i) {
-            Slot memory held = registry.slotOf(address(market), class, i);
-            if (held.node != node) continue;
-            slot = i;
-            if (held.leftAt == FOREVER) return i;
-        }
-    }
-
-    function _freePlace() private view returns (uint24 slots) {
-        slots = registry.classState(address(market), class).slots;
-        for (uint24 i; i < slots; ++i) {
-            if (registry.slotOf(address(market), class, i).node == address(0)) return i;
+        if (dispute.pot) amount += BOND_FIXED;
+        // Before it is answered, the bond of a contest is nobody's jury's.
+        if (dispute.stage == Stage.Answering) return amount + _contestBond(l, a, dispute.member);
+        for (uint8 tier = 1; tier <= dispute.tier; ++tier) {
+            (Jury memory jury,) = market.juryOf(lives[l].id, a, tier);
+            if (jury.appellant == lives[l].terms.requester) amount += jury.bond;
         }
     }
 }

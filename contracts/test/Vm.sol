@@ -11,6 +11,10 @@ interface Vm {
     function prank(address caller) external;
     /// @notice Gives up on this input without failing.
     function assume(bool condition) external pure;
+    /// @notice What `target` has stored at `slot`.
+    function load(address target, bytes32 slot) external view returns (bytes32);
+    /// @notice The creation code of a compiled contract, `file:name`.
+    function getCode(string calldata artifact) external view returns (bytes memory);
     /// @notice The time as {warp} left it: the optimizer may believe `block.timestamp` constant within a call.
     function getBlockTimestamp() external view returns (uint256);
     /// @notice The block number as {roll} left it.
