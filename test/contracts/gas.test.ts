@@ -211,7 +211,7 @@ describe("Gas", function () {
     const cast = await networkHelpers.takeSnapshot();
     const [juror] = await excepted.jurors();
     const ballot = [await excepted.value(""), excepted.saltOf(juror!)] as const;
-    await step("expose a ballot", () => excepted.expose(0, ...ballot, d.second));
+    await step("expose a ballot", () => excepted.expose(0, ...ballot, excepted.member(1)));
     await cast.restore();
     await step("rule, 7 ballots cast", () => excepted.rule());
     for (let seat = 0; seat < 7; seat += 1) await step("open a ballot", () => excepted.showVote(seat));
