@@ -446,7 +446,8 @@ function nextOf(
   const movesOn = (isRequester || member !== undefined || hasCast) && !(due === "conclude" && stands === "slashed");
   if (due !== undefined && movesOn) return { call: due, why: "go on, unless somebody else is faster" };
   if (until === undefined || now > until) return { call: undefined, why: "nothing" };
-  return { call: undefined, why: dispute?.stage === "ruled" ? "wait for appeals" : "wait for others", until };
+  const why = can.has("appeal") ? "wait for appeals" : "wait until the step is over";
+  return { call: undefined, why, until };
 }
 
 /** Whether a juror showed another digest than its own jury ruled. */

@@ -1,6 +1,7 @@
 import { ZeroHash } from "ethers";
 import { formatAmount, formatDuration } from "#sdk/amount.ts";
 import { DELIVERED, UNDELIVERED } from "#sdk/commitment.ts";
+import { MAX_TIER } from "#sdk/pricing.ts";
 import type { DisputeReport, JuryReport, Move, Stake } from "./dispute-report.ts";
 import { table } from "./job-text.ts";
 
@@ -145,7 +146,7 @@ function digestText(digest: string | undefined): string {
   return `${digest.slice(0, 10)}…`;
 }
 
-function stageText({ state, stage, matter, tier }: DisputeReport): string {
+function stageText({ state, stage, matter, tier, moves }: DisputeReport): string {
   if (state === "excepted") return "accused: whoever is on the panel may challenge";
   switch (stage) {
     case "answering":
@@ -153,7 +154,10 @@ function stageText({ state, stage, matter, tier }: DisputeReport): string {
     case "opening":
       return "opening: the members show what they committed to";
     case "ruled":
-      return tier === 2 ? "ruled: final" : "ruled: whoever disagrees may appeal";
+      if (moves.some(({ call }) => call === "appeal")) return "ruled: whoever disagrees may appeal";
+      return tier === MAX_TIER
+        ? "ruled: final"
+        : "ruled: nobody can appeal any more, or nobody is left to sit on a jury";
     case "casting":
       return `casting: jury ${tier} ${matter === "delivery" ? "fetches" : "runs the task"} and casts sealed ballots`;
     case "showing":
