@@ -102,7 +102,7 @@ contract MarketDisputes is IDisputes, MarketCases {
         require(member <= panel.answers.length, NotPermitted(msg.sender, panel.submission.node));
         // The accused's lock is its bond: being poor is not being wrong.
         uint96 bond = case_.panel.state.accused & (1 << member) != 0 ? 0 : _challengeBond;
-        if (bond != 0) registry.commitSeat(msg.sender, bond);
+        _putUp(terms, case_.context.id, bond);
         _book.juries[Disputes.juryKey(case_.key, 0)].appellant = msg.sender;
         _book.juries[Disputes.juryKey(case_.key, 0)].bond = bond;
         _begin(terms, case_, Matter.Exception, Stage.Opening, case_.panel.state.witness, 0, false);
@@ -199,7 +199,6 @@ contract MarketDisputes is IDisputes, MarketCases {
         // A contested result stays hidden from the jury until its ballots are in.
         Stage stage = case_.dispute.matter == Matter.Work ? Stage.Showing : Stage.Opening;
         require(case_.dispute.stage == stage, WrongStage(panel.assignment, case_.dispute.stage, stage));
-        require(case_.dispute.matter != Matter.Delivery, InvalidMatter(Matter.Delivery));
         Clock.requireBefore(case_.dispute.deadline);
         require(member <= panel.answers.length, NoSuchMember(panel.assignment, member));
         require(case_.dispute.opened & (1 << member) == 0, AlreadyOpened(panel.assignment, member));
@@ -236,13 +235,8 @@ contract MarketDisputes is IDisputes, MarketCases {
             PoolExhausted(panel.assignment)
         );
         uint96 bond = uint96(Pricing.jurySeats(terms, case_.dispute.tier + 1) * terms.verifierPrice);
-        if (msg.sender == terms.requester) {
-            vault.lock(BatchId.unwrap(case_.context.id), msg.sender, bond);
-        } else if (case_.dispute.tier == 0 && _stakesItsLock(panel, case_)) {
-            bond = 0;
-        } else {
-            registry.commitSeat(msg.sender, bond);
-        }
+        if (msg.sender != terms.requester && case_.dispute.tier == 0 && _stakesItsLock(panel, case_)) bond = 0;
+        _putUp(terms, case_.context.id, bond);
         Disputes.callJury(_book, terms, case_, case_.dispute, msg.sender, bond);
     }
 
@@ -267,6 +261,13 @@ contract MarketDisputes is IDisputes, MarketCases {
         uint32 deadline = uint32(block.timestamp) + terms.windows.challenge;
         _book.disputes[case_.key] = Dispute(matter, stage, 0, member, task, deadline, 0, pot);
         emit Disputed(case_.context.id, case_.assignment, matter, msg.sender, task, member, deadline);
+    }
+
+    /// @dev Takes the caller's bond: the requester's out of its money, anybody else's out of its stake.
+    function _putUp(Terms calldata terms, BatchId id, uint96 bond) private {
+        if (bond == 0) return;
+        if (msg.sender == terms.requester) vault.lock(BatchId.unwrap(id), msg.sender, bond);
+        else registry.commitSeat(msg.sender, bond);
     }
 
     /// @dev Whether the caller is a member that loses its lock if the dispute stays as it is: that is bond enough.

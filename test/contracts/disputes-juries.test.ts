@@ -647,6 +647,19 @@ describe("Disputes: exposeBallot", () => {
       .withArgs(0n, 0n);
   });
 
+  it("lets the juror cast another ballot that nobody knows", async () => {
+    const { dispute, d, jurors } = await convened();
+    for (const seat of jurors.keys()) await dispute.vote(seat);
+    await dispute.expose(2, await dispute.value(""), dispute.saltOf(jurors[2]!), d.stranger);
+    await dispute.vote(2, "x");
+    expect(await committed(d, jurors[2]!)).to.equal(LOCK);
+    await dispute.rule();
+    for (const seat of jurors.keys()) await dispute.showVote(seat, seat === 2 ? "x" : "");
+    await dispute.rule();
+    await dispute.conclude();
+    for (const juror of jurors) expect(await committed(d, juror)).to.equal(0n);
+  });
+
   it("leaves the seat empty, so that its juror is fined and another called", async () => {
     const { dispute, d, jurors } = await convened();
     for (const seat of jurors.keys()) await dispute.vote(seat);

@@ -94,6 +94,47 @@ describe("Disputes: conclude", () => {
       .withArgs(0n, Stage.Casting, Stage.Ruled);
   });
 
+  it("takes and frees the bonds of a requester that is on the panel itself, out of its money", async () => {
+    const d = await loadCrowd();
+    await d.vault.connect(d.admin).deposit(d.marketAddress, d.honest, 1_000_000n);
+    const before = await moneyOf(d);
+    const own = { ...d, requester: d.honest };
+    const life = await postBatch(own, { terms: fixedTerms(own), real: true });
+    life.results!.lie(d.honest.address, "x");
+    await life.untilRevealed([d.honest, 10]);
+    const dispute = await answerAll(life, 0, { 1: "y" }, before);
+    await life.judge([await life.exception(Verdict.NoMajority)]);
+    await dispute.challenge(d.honest);
+    expect((await d.registry.nodeState(d.marketAddress, d.honest)).committed).to.equal(LOCK);
+    await dispute.openAll();
+    await dispute.rule();
+    const first = await networkHelpers.takeSnapshot();
+    await dispute.conclude();
+    await expectClosed(life);
+    await expectMoney(d, before, {
+      [d.honest.address]: BOND / 3n - BOND,
+      [dispute.member(1).address]: BOND / 3n,
+      [dispute.member(2).address]: BOND / 3n,
+    });
+    await first.restore();
+    await dispute.appeal(d.honest);
+    expect((await d.registry.nodeState(d.marketAddress, d.honest)).committed).to.equal(LOCK);
+    const jurors = await dispute.decide();
+    await dispute.conclude();
+    await expectClosed(life);
+    // The jury finds the verifier right that told the truth, and the requester's own node wrong.
+    await expectMoney(
+      d,
+      before,
+      sum(each(jurors, WAGE), {
+        [d.honest.address]: -LOCK - SEAT,
+        [dispute.member(1).address]: -LOCK,
+        [dispute.member(2).address]: SEAT + BOND + LOCK / 5n,
+        burned: 2n * LOCK - BOND - LOCK / 5n - 7n * WAGE,
+      }),
+    );
+  });
+
   it("fines whoever was drawn and has not answered, as any settlement does", async () => {
     const d = await loadCrowd();
     const before = await moneyOf(d);
