@@ -263,9 +263,10 @@ library Reckonings {
         if (reckoning.lied) {
             _payAll(reckoning, allowances, 0);
             reckoning.fromReserve += whole;
-        } else if (anybody) {
+        } else if (anybody || reckoning.ruling != 0) {
             uint256 paid = _charge(reckoning, allowances);
-            // Not even the debtors' locks are enough only if there are many of small worth: then the bond helps.
+            // Where all that were wrong stayed silent nobody owes anything, and the challenger was right: then the bond
+            // helps, as it does where the debtors' locks are many of small worth.
             if (paid < allowances.length) {
                 _payAll(reckoning, allowances, paid);
                 reckoning.fromReserve += uint96((allowances.length - paid) * each);

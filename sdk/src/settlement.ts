@@ -236,6 +236,9 @@ function outcomeOf({ verdict, dispute }: EndedPanel, { guilty, unpaid, ruling, l
   return lied || dispute?.matter === "silence" ? "forced" : "paid";
 }
 
+/** Wages that a juror pays at most which was outvoted over a delivery; as in `Reckonings`. */
+const OUTVOTED_WAGES = 4n;
+
 /** One who pays for having been wrong, out of the lock it has in the matter. */
 interface Debtor {
   node: string;
@@ -243,7 +246,12 @@ interface Debtor {
   /** Costs that were charged to it. */
   costs: Payment[];
   spent: bigint;
-  /** It pays what it cost and no more: it delivered nothing, which is no proof of a lie. */
+  /** What disputes may take of the lock. */
+  most: bigint;
+  /**
+   * It pays what it cost and no more, for it is not proved to have lied: it delivered nothing, or was outvoted over a
+   * delivery, of which not everybody need see the same.
+   */
   costsOnly: boolean;
 }
 
@@ -273,19 +281,25 @@ class Reckoning {
         dispute?.matter === "delivery" && dispute.member === member && judgment.ruling === UNDELIVERED;
       if (!judgment.guilty.has(member) && !undelivered) continue;
       const locked = member === 0 ? lockOf(terms, price, count) : terms.slashAmount;
-      this.#owe(nodeOf(panel, member), locked, undelivered);
+      this.#owe(nodeOf(panel, member), locked, undelivered ? locked : undefined);
     }
     this.#anybody = this.#debtors.length !== 0;
     this.reserve = dispute?.matter === "exception" ? reserve(terms, price, count, parameters).amount : 0n;
     for (const { node, shown } of dispute?.juries.flatMap(({ seats }) => seats) ?? []) {
       if (shown === undefined || !judgment.byJury || shown === judgment.ruling) continue;
-      this.#owe(node, terms.slashAmount, false);
-      this.guiltyJurors.push(node);
+      if (dispute?.matter === "delivery") {
+        this.#owe(node, terms.slashAmount, OUTVOTED_WAGES * terms.verifierPrice);
+      } else {
+        this.#owe(node, terms.slashAmount);
+        this.guiltyJurors.push(node);
+      }
     }
   }
 
-  #owe(node: string, locked: bigint, costsOnly: boolean): void {
-    this.#debtors.push({ node, locked, costs: [], spent: 0n, costsOnly });
+  /** @param costs What it pays of what it cost, if that is all it pays. */
+  #owe(node: string, locked: bigint, costs?: bigint): void {
+    const most = costs ?? locked - share(locked, HONEST_SHARE);
+    this.#debtors.push({ node, locked, most, costs: [], spent: 0n, costsOnly: costs !== undefined });
   }
 
   /** Pays the members that opened for their gas; twin of `Reckonings._payOpeners`. */
@@ -315,7 +329,7 @@ class Reckoning {
     if (this.#judgment.lied) {
       this.#payAll(allowances);
       this.fromReserve += whole;
-    } else if (this.#anybody) {
+    } else if (this.#anybody || this.#judgment.ruling !== undefined) {
       const rest = allowances.slice(this.#charge(allowances));
       this.#payAll(rest);
       this.fromReserve += each * BigInt(rest.length);
@@ -369,8 +383,7 @@ class Reckoning {
     // Costs are taken in the debtors' order, so go on with the last that was charged.
     const from = this.#debtors.findLastIndex(({ costs }) => costs.length !== 0);
     for (const debtor of this.#debtors.slice(Math.max(from, 0))) {
-      const most = debtor.costsOnly ? debtor.locked : debtor.locked - share(debtor.locked, HONEST_SHARE);
-      for (let next = payments[paid]; next && debtor.spent + next.amount <= most; next = payments[paid]) {
+      for (let next = payments[paid]; next && debtor.spent + next.amount <= debtor.most; next = payments[paid]) {
         debtor.spent += next.amount;
         debtor.costs.push(next);
         paid += 1;
