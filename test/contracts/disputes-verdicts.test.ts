@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { ContractTransactionResponse } from "ethers";
 
 import {
   answerAll,
@@ -18,11 +19,13 @@ import {
   WAGE,
 } from "./dispute-fixture.ts";
 import {
+  deployMultitude,
   endsOf,
   expectAfter,
   expectClosed,
   expectMoney,
   Matter,
+  mined,
   moneyOf,
   networkHelpers,
   Outcome,
@@ -313,5 +316,39 @@ describe("Disputes: beside other work", () => {
         requester: -PAY - SEAT,
       }),
     );
+  });
+});
+
+describe("Disputes: the largest there can be", function () {
+  this.timeout(300_000);
+
+  it("takes no call of more than half of what a transaction may use", async () => {
+    const most = 8_000_000n;
+    const d = await networkHelpers.loadFixture(deployMultitude);
+    const terms = fixedTerms(d, { quorum: 15n, verifierPrice: 1_000n, slashAmount: 36_000n });
+    const dispute = await startPanel(d, { 0: "x" }, { terms });
+    const { life } = dispute;
+    const spend = async (name: string, sent: Promise<ContractTransactionResponse>) => {
+      const { gasUsed } = await mined(sent);
+      expect(gasUsed < most, `${name}: ${gasUsed}`).to.equal(true);
+    };
+    await life.judge([await life.exception(Verdict.PrimaryDiffers)]);
+    await dispute.challenge();
+    await dispute.openAll();
+    await spend("rule, 15 openings", dispute.rule());
+    await dispute.appeal(d.honest);
+    const bribed = await dispute.decide(["x"]);
+    expect(bribed).to.have.length(31);
+    await spend("appeal", dispute.appeal(dispute.member(1)));
+    await dispute.mineJury();
+    await spend("convene", dispute.convene());
+    for (let seat = 0; seat < 62; seat += 1) await dispute.vote(seat);
+    await spend("rule, ballots cast", dispute.rule());
+    for (let seat = 0; seat < 62; seat += 1) await dispute.showVote(seat);
+    await spend("rule, ballots open", dispute.rule());
+    // Every juror of the first jury is slashed, and shares with fourteen.
+    await spend("conclude", life.conclude());
+    await expectClosed(life);
+    await expectForgotten(dispute);
   });
 });

@@ -10,7 +10,7 @@ import { Results } from "./results.ts";
 /** One chain for all tests of the contracts; every test begins from a fixture's snapshot of it. */
 export const { ethers, networkHelpers } = await network.create({
   network: "default",
-  override: { accounts: { count: 4 + 48 } },
+  override: { accounts: { count: 4 + 108 } },
 });
 const { time } = networkHelpers;
 
@@ -37,6 +37,8 @@ export const NODE_STAKE = 1_000_000n;
 /** Nodes of {@link deployMarket}; {@link deployCrowd} has enough for any two juries of a quorum of five. */
 const NODES = 12;
 const CROWD = 48;
+/** Of {@link deployMultitude}: a panel of fifteen, a jury of 31, and one of 62. */
+const MULTITUDE = 108;
 export const REQUESTER_FUNDS = 10_000_000n;
 /** As long as a real one, and no byte of it cheap. */
 export const ENVELOPE = "0x" + "5a".repeat(165);
@@ -213,6 +215,11 @@ export async function deployMarket(): Promise<Deployment> {
 /** As {@link deployMarket}, with so many nodes that the largest jury finds its jurors. */
 export async function deployCrowd(): Promise<Deployment> {
   return await deployWithNodes(CROWD);
+}
+
+/** As {@link deployMarket}, with just as many nodes as the largest dispute takes. */
+export async function deployMultitude(): Promise<Deployment> {
+  return await deployWithNodes(MULTITUDE);
 }
 
 async function deployWithNodes(count: number): Promise<Deployment> {
