@@ -227,7 +227,9 @@ function asJuror(
     const ruling = dispute.rulings[tier] === ZeroHash ? undefined : effectiveRuling(dispute);
     const differs = own.some(({ digest }) => digest !== undefined && ruling !== undefined && digest !== ruling);
     const { terms } = record;
-    const worth = slashOf(terms, terms.slashAmount, 0).penalty + terms.verifierPrice;
+    // Who is outvoted over a delivery is only not paid.
+    const lost = matter === "delivery" ? 0n : slashOf(terms, terms.slashAmount, 0).penalty;
+    const worth = lost + terms.verifierPrice;
     const appeal = differs ? appealOf(state, record, assignment, dispute, worth, facts) : undefined;
     return appeal && isTimeFor(appeal, record, dispute, facts) ? [appeal] : [];
   }

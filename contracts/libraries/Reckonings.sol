@@ -27,15 +27,22 @@ import {Case, Disputes} from "./Disputes.sol";
 import {Pricing} from "./Pricing.sol";
 import {PPM} from "./Sampling.sol";
 
+/// @dev Wages that a juror pays at most which was outvoted over a delivery: a majority of a first jury, four of seven or
+/// more, then pays the second one, of twice its seats. Less than {Terms.slashAmount}, which covers 2q+1.
+uint96 constant OUTVOTED_WAGES = 4;
+
 /// @notice One who pays for having been wrong, out of the lock it has in the matter.
 /// @param node Who.
 /// @param locked Its lock.
-/// @param spent What disputes took of it so far.
+/// @param most What disputes may take of it.
+/// @param spent What they took so far.
 /// @param paid How many of {Reckoning.costs} that is.
-/// @param costsOnly It pays what it cost and no more: it delivered nothing, which is no proof of a lie.
+/// @param costsOnly It pays what it cost and no more, for it is not proved to have lied: it delivered nothing, or was
+/// outvoted over a delivery, of which not everybody need see the same.
 struct Debtor {
     address node;
     uint96 locked;
+    uint96 most;
     uint96 spent;
     uint256 paid;
     bool costsOnly;
@@ -97,9 +104,10 @@ library Reckonings {
         for (uint256 member; member <= panel.answers.length; ++member) {
             bool delivery = case_.dispute.matter == Matter.Delivery;
             if (reckoning.guilty & (1 << member) != 0) {
-                _owe(reckoning, _nodeOf(panel, member), member == 0 ? locked : terms.slashAmount, false);
+                _owe(reckoning, _nodeOf(panel, member), member == 0 ? locked : terms.slashAmount);
             } else if (delivery && case_.dispute.member == member && reckoning.ruling == UNDELIVERED) {
-                _owe(reckoning, _nodeOf(panel, member), member == 0 ? locked : terms.slashAmount, true);
+                uint96 lock = member == 0 ? locked : terms.slashAmount;
+                _oweCosts(reckoning, _nodeOf(panel, member), lock, lock);
             }
         }
         bool anybody = reckoning.debtorCount != 0;
@@ -209,7 +217,8 @@ library Reckonings {
                 Juror memory juror = book.jurors[place];
                 if (!juror.cast) continue;
                 if (juror.shown && reckoning.byJury && book.digests[place] != reckoning.ruling) {
-                    _owe(reckoning, juror.node, terms.slashAmount, false);
+                    if (case_.dispute.matter != Matter.Delivery) _owe(reckoning, juror.node, terms.slashAmount);
+                    else _oweCosts(reckoning, juror.node, terms.slashAmount, OUTVOTED_WAGES * terms.verifierPrice);
                 } else {
                     shares[count++] = StakeShare(juror.node, terms.slashAmount);
                 }
@@ -350,8 +359,7 @@ library Reckonings {
         }
         for (; debtor < reckoning.debtorCount && paid < payments.length; ++debtor) {
             Debtor memory owing = reckoning.debtors[debtor];
-            uint256 most = owing.costsOnly ? owing.locked : owing.locked - owing.locked * HONEST_SHARE / PPM;
-            while (paid < payments.length && owing.spent + payments[paid].amount <= most) {
+            while (paid < payments.length && owing.spent + payments[paid].amount <= owing.most) {
                 owing.spent += payments[paid].amount;
                 ++owing.paid;
                 reckoning.costs[reckoning.costCount++] = payments[paid++];
@@ -448,8 +456,14 @@ library Reckonings {
         return reckoning.lied || case_.dispute.matter == Matter.Silence ? Outcome.Forced : Outcome.Paid;
     }
 
-    function _owe(Reckoning memory reckoning, address node, uint96 locked, bool costsOnly) private pure {
-        reckoning.debtors[reckoning.debtorCount++] = Debtor(node, locked, 0, 0, costsOnly);
+    /// @dev The guilty lose everything: what disputes do not take goes to those that were right, and to the fire.
+    function _owe(Reckoning memory reckoning, address node, uint96 locked) private pure {
+        uint96 most = uint96(locked - locked * HONEST_SHARE / PPM);
+        reckoning.debtors[reckoning.debtorCount++] = Debtor(node, locked, most, 0, 0, false);
+    }
+
+    function _oweCosts(Reckoning memory reckoning, address node, uint96 locked, uint96 most) private pure {
+        reckoning.debtors[reckoning.debtorCount++] = Debtor(node, locked, most, 0, 0, true);
     }
 
     function _pay(Reckoning memory reckoning, address to, uint96 amount) private pure {

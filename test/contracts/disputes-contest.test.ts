@@ -325,11 +325,32 @@ describe("Contest of a delivery", () => {
     await dispute.appeal(d.honest);
     const jurors = await dispute.decide([""]);
     await dispute.expectConcluded(
-      { outcome: Outcome.Paid, paid: PAY + 2n * SEAT, penalty: 7n * LOCK },
-      sum(each(jurors, WAGE), each(bribed, -LOCK), each(members.slice(1), SEAT), {
+      { outcome: Outcome.Paid, paid: PAY + 2n * SEAT, penalty: 14n * WAGE },
+      // Four wages each, until all are paid; not everybody need have been served the same.
+      sum(each(jurors, WAGE), each(bribed.slice(0, 3), -4n * WAGE), each(members.slice(1), SEAT), {
+        [bribed[3]!.address]: -2n * WAGE,
         [d.honest.address]: PAY + BOND,
         requester: -PAY - 2n * SEAT - BOND - PRIMARY_FINE,
-        burned: PRIMARY_FINE + 7n * LOCK - 14n * WAGE,
+        burned: PRIMARY_FINE,
+      }),
+    );
+  });
+
+  it("only leaves unpaid who is outvoted over a delivery, for the accused may have served a part of the jury", async () => {
+    const dispute = await undelivered();
+    const { d, members } = dispute;
+    const jurors = await dispute.seat();
+    const told = ["", "", "", "", "x", "x", "x"];
+    for (const [seat, vote] of told.entries()) await dispute.vote(seat, vote);
+    await dispute.rule();
+    for (const [seat, vote] of told.entries()) await dispute.showVote(seat, vote);
+    await dispute.rule();
+    await dispute.expectConcluded(
+      { outcome: Outcome.Paid, paid: PAY + 2n * SEAT },
+      sum(each(jurors.slice(0, 4), WAGE), each(members.slice(1), SEAT), {
+        [d.honest.address]: PAY + BOND,
+        requester: -PAY - 2n * SEAT - BOND - PRIMARY_FINE - 4n * WAGE,
+        burned: PRIMARY_FINE,
       }),
     );
   });
@@ -356,11 +377,12 @@ describe("Contest of a delivery", () => {
     await dispute.appeal(d.requester);
     const jurors = await dispute.decide(["x"]);
     await dispute.expectConcluded(
-      { outcome: Outcome.Forfeited, paid: 2n * SEAT, penalty: 8n * WAGE + 7n * LOCK },
-      sum(each(jurors, WAGE), each(bribed, -LOCK), each(members.slice(1), SEAT), {
+      { outcome: Outcome.Forfeited, paid: 2n * SEAT, penalty: 14n * WAGE },
+      sum(each(jurors, WAGE), each(members.slice(1), SEAT), {
         [d.honest.address]: -8n * WAGE,
+        [bribed[0]!.address]: -4n * WAGE,
+        [bribed[1]!.address]: -2n * WAGE,
         requester: -2n * SEAT,
-        burned: 7n * LOCK - 6n * WAGE,
       }),
     );
   });
