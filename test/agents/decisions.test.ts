@@ -1,7 +1,9 @@
 import { expect } from "chai";
 import * as fc from "fast-check";
-import { quote } from "#sdk/pricing.ts";
+import { membersOf } from "#sdk/dispute.ts";
+import { MAX_TIER, quote } from "#sdk/pricing.ts";
 import type { Terms } from "#sdk/terms.ts";
+import type { ComputeDuty } from "../../agents/compute/duties.ts";
 import { statusOf, type Job } from "../../agents/requester/jobs.ts";
 import { performAsRequester, requesterDutiesOf, type Saying } from "../support/decisions.ts";
 import { MarketHistory, nodeAt, PARAMETERS, Reverted, WINDOWS } from "../support/market-history.ts";
@@ -17,6 +19,8 @@ interface Character {
   /** Takes the steps that anybody may take, at the first second. */
   helps: number;
   says: Saying;
+  /** Finds again what it said, though nobody else does. */
+  believes?: boolean;
 }
 
 const honest: Character = { works: 0.8, answers: 0.8, helps: 0.5, says: "right" };
@@ -25,7 +29,8 @@ const characters: Character[] = [
   honest,
   honest,
   { ...honest, says: "wrong" },
-  { ...honest, says: "false" },
+  { ...honest, says: "wrong", believes: true },
+  { ...honest, says: "false", believes: true },
   { ...honest, says: "garbage" },
   { ...honest, says: "unreachable" },
   { ...honest, works: 0.1 },
@@ -74,6 +79,8 @@ interface Walk extends Scenario {
   random: Random;
   says: (node: string) => Saying;
   cast: Character[];
+  /** What a node ought to do. */
+  dutiesOf: (index: number) => ComputeDuty[];
 }
 
 function begin(scenario: Scenario): Walk {
@@ -81,42 +88,53 @@ function begin(scenario: Scenario): Walk {
   const history = new MarketHistory({ ...scenario, fork: scenario.seed }).post();
   const cast = Array.from({ length: scenario.nodes }, () => random.pick(characters));
   const says = (node: string): Saying => cast.find((_, index) => nodeAt(index) === node)!.says;
-  return { ...scenario, history, random, says, cast };
+  const dutiesOf = (index: number): ComputeDuty[] =>
+    computeDutiesOf(history, nodeAt(index), {
+      agrees: () => cast[index]!.believes ?? says(nodeAt(index)) === "right",
+    });
+  return { ...scenario, history, random, says, cast, dutiesOf };
 }
 
-/** Some nodes do some of what they ought to. */
-function letNodesAct({ history, random, cast }: Walk): void {
+/** How likely a node of that character does what it ought to. */
+function chanceOf(duty: ComputeDuty, { works, answers, helps }: Character): number {
+  if (duty.kind === "work") return duty.round < 5 ? answers : works;
+  if (duty.kind.endsWith("claim")) return works;
+  return ["challenge", "answer-contest", "open", "appeal", "vote", "show"].includes(duty.kind) ? answers : helps;
+}
+
+/** Some nodes do some of what they ought to; returns what they did. */
+function letNodesAct({ history, random, cast, says, dutiesOf }: Walk): string[] {
+  const done: string[] = [];
   for (const [index, character] of cast.entries()) {
-    if (history.data.closed) return;
+    if (history.data.closed) break;
     if (random.chance(0.5)) continue;
     const me = nodeAt(index);
-    for (const duty of computeDutiesOf(history, me)) {
-      const chance =
-        duty.kind === "work"
-          ? duty.round < 5
-            ? character.answers
-            : character.works
-          : duty.kind.endsWith("claim")
-            ? character.works
-            : character.helps;
-      if (!random.chance(chance)) continue;
+    for (const duty of dutiesOf(index)) {
+      if (!random.chance(chanceOf(duty, character))) continue;
       try {
-        performAsNode(history, me, duty);
+        performAsNode(history, me, duty, says(me));
+        done.push(duty.kind);
       } catch (error) {
         // What came before it in the list may have ended the batch.
         if (!(error instanceof Reverted) || !history.data.closed) throw error;
       }
     }
   }
+  return done;
 }
 
 /** Everything that somebody ought to do now must be accepted, one thing after the other. */
-function expectNoDutyReverts({ history, random, cast, says }: Walk): string[] {
-  const me = nodeAt(random.below(cast.length));
+function expectNoDutyReverts({ history, random, cast, says, dutiesOf }: Walk): string[] {
+  // What is contended concerns few, so these are looked at more often.
+  const contended = history.record.assignments.filter(({ status }) => status === "contended");
+  const concerned = contended.flatMap((one) => membersOf(one).map(({ node }) => node));
+  const me = concerned.length > 0 && random.chance(0.5) ? random.pick(concerned) : nodeAt(random.below(cast.length));
+  const index = cast.findIndex((_, place) => nodeAt(place) === me);
   const asNode = history.copy();
-  const computeDuties = computeDutiesOf(history, me);
+  const computeDuties = dutiesOf(index);
   for (const duty of computeDuties) {
-    if (!asNode.data.closed) expect(() => performAsNode(asNode, me, duty), `${duty.kind} of a node`).not.to.throw();
+    if (!asNode.data.closed)
+      expect(() => performAsNode(asNode, me, duty, says(me)), `${duty.kind} of a node`).not.to.throw();
   }
   const asRequester = history.copy();
   const requesterDuties = requesterDutiesOf(history, says);
@@ -134,7 +152,10 @@ function job(count: number): Job {
 /** Seconds after which the slowest batch is over: see decision 10. */
 function longest({ windows }: Terms): number {
   const { claim, submit, reveal, check, judge, challenge } = windows;
-  return claim + submit + reveal + 5 * (check + judge) + 4 * PARAMETERS.drawDelay + challenge;
+  const { drawDelay } = PARAMETERS;
+  // Challenge, opening and appeal; then for each jury two calls, showing and appeal.
+  const dispute = 3 * challenge + MAX_TIER * (2 * (drawDelay + check) + 2 * challenge);
+  return claim + submit + reveal + 5 * (check + judge) + 4 * drawDelay + dispute;
 }
 
 describe("what agents decide", function () {
@@ -150,7 +171,7 @@ describe("what agents decide", function () {
         const diligence = random.pick([1, 0.5, 0.1, 0]);
         for (let step = 0; step < 60 && !history.data.closed; ++step) {
           for (const kind of expectNoDutyReverts(walk)) met.add(kind);
-          letNodesAct(walk);
+          for (const kind of letNodesAct(walk)) met.add(kind);
           if (history.data.closed) break;
           for (const duty of requesterDutiesOf(history, says))
             if (random.chance(diligence)) performAsRequester(history, duty);
@@ -181,6 +202,7 @@ describe("what agents decide", function () {
       "convene",
       "vote",
       "show",
+      "appeal",
       "conclude",
     ];
     expect([...met]).to.have.members(all);

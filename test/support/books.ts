@@ -9,11 +9,14 @@ import type { MarketWorld } from "./market-world.ts";
 
 /** What a flow knows about a batch that the chain cannot: who lied, and whether the requester was there. */
 export interface Truth {
-  /** Addresses of those who did not give the program's result. */
-  dishonest?: readonly string[];
+  /** Addresses of those who did not give the program's result; where that is not the same for all assignments, by them. */
+  dishonest?: readonly string[] | ((assignment: AssignmentRecord) => readonly string[]);
   /** The requester was silent. */
   silent?: boolean;
 }
+
+/** The truth about one assignment. */
+type TruthOfOne = Pick<Truth, "silent"> & { dishonest: readonly string[] };
 
 /** What somebody has in all. */
 const worth = ({ wallet, vault, stake }: Holdings): bigint => wallet + vault + stake;
@@ -71,7 +74,7 @@ export class Books {
 export function expectedOutcome(
   record: BatchRecord,
   assignment: AssignmentRecord,
-  { dishonest = [], silent }: Truth,
+  { dishonest, silent }: TruthOfOne,
 ): Outcome {
   if (silent) return "forced";
   const sampled = sampledCountOf(record, assignment);
@@ -108,21 +111,23 @@ class Ledger {
       const seat = BigInt(sampledCountOf(record, assignment)) * terms.verifierPrice;
       for (const { node } of assignment.absent) this.#burn(node, seat / 2n);
       if (!assignment.submission) continue;
+      const { dishonest = [], silent } = truth;
+      const here = { silent, dishonest: typeof dishonest === "function" ? dishonest(assignment) : dishonest };
       if (assignment.dispute) {
-        this.#settleDispute(record, assignment, truth);
+        this.#settleDispute(record, assignment, here);
         continue;
       }
-      const outcome = expectedOutcome(record, assignment, truth);
+      const outcome = expectedOutcome(record, assignment, here);
       expect(assignment.outcome?.outcome, `outcome of assignment ${assignment.index}`).to.equal(outcome);
       if (outcome === "no-majority") continue;
-      this.#share(record, assignment, { ...truth, worth, seat });
+      this.#share(record, assignment, { ...here, worth, seat });
     }
   }
 
   #share(
     record: BatchRecord,
     assignment: AssignmentRecord,
-    { dishonest = [], silent, worth, seat }: Truth & { worth: bigint; seat: bigint },
+    { dishonest, silent, worth, seat }: TruthOfOne & { worth: bigint; seat: bigint },
   ): void {
     const { requester, slashAmount } = record.terms;
     const members = [
@@ -139,7 +144,7 @@ class Ledger {
     }
   }
 
-  #settleDispute(record: BatchRecord, assignment: AssignmentRecord, { dishonest = [] }: Truth): void {
+  #settleDispute(record: BatchRecord, assignment: AssignmentRecord, { dishonest }: TruthOfOne): void {
     const { requester, verifierPrice } = record.terms;
     const { outcome, guilty, guiltyJurors, transfers } = conclude(endedPanelOf(record, assignment, this.#parameters));
     expect(assignment.outcome?.outcome, `outcome of assignment ${assignment.index}`).to.equal(outcome);
