@@ -1,6 +1,6 @@
 import { DELIVERED, UNDELIVERED } from "#sdk/commitment.ts";
 import { drawJury } from "#sdk/draw.ts";
-import { contestBond, juryBond, jurySeats, lockOf } from "#sdk/pricing.ts";
+import { contestBond, juryBond, jurySeats, lockOf, MAX_TIER, slashOf } from "#sdk/pricing.ts";
 import {
   conclude,
   effectiveRuling,
@@ -137,7 +137,7 @@ export class Dispute {
     const accused = accusation.accused.includes(place);
     // Who was not accused cannot tell whether somebody else was justly.
     if (this.#isHonest(member)) return accused || accusation.verdict === "no-majority";
-    return accused && this.#hopes(member, 0, 0n);
+    return accused && this.#hopes(member, 0n);
   }
 
   /** Whether the accused of a contest answers. */
@@ -146,15 +146,35 @@ export class Dispute {
     if (this.#accusation.matter === "delivery" && accused.node.strategy.delivers === "claims") return true;
     const { terms, options } = this.#world;
     const worth = BigInt(options.tasks / options.slices) * terms.price;
-    return this.#hopes(accused, 0, lockOf(terms, terms.price, options.tasks / options.slices), worth);
+    return this.#hopes(accused, lockOf(terms, terms.price, options.tasks / options.slices), worth);
   }
 
-  /** Whether a colluder expects to gain from a jury: what it would keep against what it would lose in addition. */
-  #hopes({ node }: Member, tier: number, loses: bigint, keeps = this.#world.terms.slashAmount): boolean {
-    const { groupShare, terms, options } = this.#world;
+  /**
+   * Whether a colluder expects to gain by fighting: what it would keep, and the group's part of what honest jurors would
+   * lose, against what it would lose in addition. Only the last jury decides, and if the group is not the majority there
+   * its members vote for the truth and lose nothing.
+   */
+  #hopes({ node }: Member, loses: bigint, keeps = this.#world.terms.slashAmount): boolean {
+    const { terms, options } = this.#world;
     if (node.strategy.group === undefined || node.asleep) return false;
-    const chance = chanceOfMajority(jurySeats(terms.quorum, tier + 1), groupShare);
-    return chance * inC(keeps) - (1 - chance) * inC(loses) > 4 * options.gas;
+    const chance = this.#chanceOfLastJury;
+    const { each } = slashOf(terms, terms.slashAmount, 1);
+    const prize = keeps + each * BigInt(jurySeats(terms.quorum, 1));
+    const stakes = loses + juryBond(terms, MAX_TIER);
+    return chance * inC(prize) - (1 - chance) * inC(stakes) > 4 * options.gas;
+  }
+
+  /** Whether the group will take the matter to the last jury. */
+  #fights(node: Node): boolean {
+    const lie = this.#groupSays();
+    const liar = this.#assignment.members.find(({ results }) => results.get(this.#accusation.task) === lie);
+    return lie !== undefined && liar !== undefined && node.strategy.group !== undefined && this.#hopes(liar, 0n);
+  }
+
+  /** The chance that the group has the majority of the last jury. */
+  get #chanceOfLastJury(): number {
+    const { terms, groupShare } = this.#world;
+    return chanceOfMajority(jurySeats(terms.quorum, MAX_TIER), groupShare);
   }
 
   /** Members open, and an honest requester does for whom it can read. */
@@ -180,7 +200,7 @@ export class Dispute {
 
   /** Appeals while somebody does. */
   #appeal(firstPhase: number): void {
-    for (let phase = firstPhase; this.#juries.length < 2; phase += JURY_PHASES) {
+    for (let phase = firstPhase; this.#juries.length < MAX_TIER; phase += JURY_PHASES) {
       const appellant = this.#appellant();
       if (!appellant) return;
       const hash = this.#world.random.bytes32();
@@ -202,7 +222,7 @@ export class Dispute {
       const opened = this.#opened[place];
       const staked = tier === 0 && (ruling !== undefined && opened !== undefined ? opened !== ruling : accused);
       const bond = staked ? 0n : cost;
-      if (this.#isHonest(member) ? this.#isWronged(place, ruling, right) : this.#isLost(member, place, ruling, bond)) {
+      if (this.#isHonest(member) ? this.#isWronged(place, ruling, right) : this.#isLost(member, place, ruling)) {
         return { node: member.node, bond };
       }
     }
@@ -225,13 +245,13 @@ export class Dispute {
   }
 
   /** Whether a colluder is about to lose its lock and thinks that a jury could change that. */
-  #isLost(member: Member, place: number, ruling: Result | undefined, bond: bigint): boolean {
+  #isLost(member: Member, place: number, ruling: Result | undefined): boolean {
     const accusation = this.#accusation;
     const opened = this.#opened[place];
     const accused = accusation.matter === "exception" && accusation.accused.includes(place);
     const guilty = ruling === undefined ? accused : opened === undefined ? accused : opened !== ruling;
     const lie = member.results.get(accusation.task) === GROUP;
-    return lie && guilty && this.#hopes(member, this.#juries.length, bond);
+    return lie && guilty && this.#hopes(member, 0n);
   }
 
   #callJury(appellant: Node | undefined, bond: bigint, hash: string, phase: number): void {
@@ -299,7 +319,9 @@ export class Dispute {
     for (const [seat, each] of seats.entries()) {
       const { node } = each;
       if (each.cast !== undefined || node.asleep || node.strategy.seat === "silent") continue;
-      const lie = colluders * 2 > seats.length ? this.#groupSays() : undefined;
+      const lie = this.#dares(tier, colluders, seats.length) ? this.#groupSays() : undefined;
+      // Whatever it said in the first jury would be held against it in one of the two outcomes of the last.
+      if (lie === undefined && tier < MAX_TIER && this.#fights(node)) continue;
       each.cast = this.#vote(node, lie);
       if (each.cast === TRUE && lie === undefined) node.computing += this.#world.costOf(task);
       node.checked += 1;
@@ -307,6 +329,12 @@ export class Dispute {
       this.#record(phase, { do: "cast", tier, seat, node: node.index, value: each.cast });
       this.#spend(node);
     }
+  }
+
+  /** Whether colluders on a jury lie: if they rule, and those of the first jury only if the last is likely to be theirs. */
+  #dares(tier: number, colluders: number, seats: number): boolean {
+    if (colluders * 2 <= seats) return false;
+    return tier === MAX_TIER || this.#chanceOfLastJury * (colluders + 1) > colluders;
   }
 
   /** What a juror says; `lie` is what its group would say if it belongs to one that has the jury. */

@@ -38,7 +38,7 @@ const FAINT = "#6e7781";
 /** A plot as an SVG document. */
 export function svgOf({ title, subtitle, x, y, curves, marks = [] }: Plot): string {
   const bottom = HEIGHT - MARGIN.bottom;
-  const height = HEIGHT + curves.length * LEGEND_LINE + 4;
+  const height = HEIGHT + curves.length * LEGEND_LINE + 14;
   const across = (value: number): number =>
     MARGIN.left + ((value - x.from) / (x.to - x.from)) * (WIDTH - MARGIN.left - MARGIN.right);
   const up = (value: number): number => bottom - ((value - y.from) / (y.to - y.from)) * (bottom - MARGIN.top);
@@ -78,8 +78,8 @@ export function svgOf({ title, subtitle, x, y, curves, marks = [] }: Plot): stri
     );
     const stroke = `fill="none" stroke="${colour}" stroke-width="${formula === true ? 1.5 : 2.2}"${dash === "" ? "" : ` stroke-dasharray="${dash}"`}`;
     const dots = formula === true ? [] : points.map((point) => dot(i, across(point.x), up(point.y), colour));
-    parts.push(`<g clip-path="url(#area)"><path d="${path.join("")}" ${stroke}/>${dots.join("")}</g>`);
-    const at = HEIGHT + i * LEGEND_LINE - 2;
+    parts.push(`<path clip-path="url(#area)" d="${path.join("")}" ${stroke}/>${dots.join("")}`);
+    const at = HEIGHT + 12 + i * LEGEND_LINE;
     parts.push(`<path d="M${MARGIN.left} ${at}H${MARGIN.left + 40}" ${stroke}/>`);
     if (formula !== true) parts.push(dot(i, MARGIN.left + 20, at, colour));
     parts.push(text(MARGIN.left + 50, at + 4, name, { size: 13 }));

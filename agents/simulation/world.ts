@@ -17,7 +17,7 @@ export const PARAMETERS: Parameters = {
   minWindow: 60,
   maxWindow: 86_400,
   finalDepth: 4,
-  drawDelay: 90,
+  drawDelay: 3_600,
   bondFixed: C,
   bondShare: 50_000,
   challengeBond: C,
