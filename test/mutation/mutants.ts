@@ -1,6 +1,7 @@
 import { dirname, relative } from "node:path/posix";
 
 import { check, lineOf, readSources, render, textOf, walk, type Node, type Rewrite, type Source } from "./syntax.ts";
+import { wayName } from "./ways.ts";
 
 /**
  * What is done to the contracts, by name.
@@ -40,6 +41,8 @@ export interface Mutant {
   operator: Operator;
   original: string;
   mutated: string;
+  /** Names of ways: a test that takes none of them does not notice it. */
+  after: string[];
 }
 
 /** The contracts with all mutants in them, each asleep until its number is switched on. */
@@ -136,6 +139,7 @@ function write(sources: Source[], refused: Set<string>): Schemata {
   const helpers = new Map<string, string>();
   const keys = new Map<string, number>();
   const constants = constantsOf(sources);
+  const lineages = new Map<Node, Node[]>();
 
   for (const source of sources) {
     const rewrites = new Map<Node, Rewrite[]>();
@@ -147,9 +151,9 @@ function write(sources: Source[], refused: Set<string>): Schemata {
       operator: Operator,
       mutated: string,
       rewrite: (id: number, inner: string, part: (node: Node) => string) => string,
-      shown = node,
+      after = [wayTo(source, node)],
     ): void => {
-      const original = textOf(source, shown);
+      const original = textOf(source, node);
       const name = `${source.path.replace("contracts/", "")} ${place} ${operator}: ${original} -> ${mutated}`;
       const times = (keys.get(name) ?? 0) + 1;
       keys.set(name, times);
@@ -165,6 +169,7 @@ function write(sources: Source[], refused: Set<string>): Schemata {
         operator,
         original,
         mutated,
+        after,
       });
       rewrites.set(node, [...(rewrites.get(node) ?? []), (inner, part) => rewrite(id, inner, part)]);
     };
@@ -174,12 +179,18 @@ function write(sources: Source[], refused: Set<string>): Schemata {
       return `Mutant.${full}`;
     };
 
-    /** Makes a condition true and false. */
-    const condition = (node: Node, values: (true | false)[]): void => {
-      if (values.includes(false)) add(node, "condition", "false", (id, inner) => `((${inner}) && !Mutant.on(${id}))`);
-      if (values.includes(true)) add(node, "condition", "true", (id, inner) => `((${inner}) || Mutant.on(${id}))`);
+    /** Makes a condition true, false, its opposite; which only tests notice for which it is not so already. */
+    const condition = (node: Node, values: ("true" | "false" | "the opposite")[], operator: Operator = "condition") => {
+      const [yes, no] = [wayName(source, node, "true"), wayName(source, node, "false")];
+      for (const value of values) {
+        if (value === "true") add(node, operator, value, (id, inner) => `((${inner}) || Mutant.on(${id}))`, [no]);
+        if (value === "false") add(node, operator, value, (id, inner) => `((${inner}) && !Mutant.on(${id}))`, [yes]);
+        if (value === "the opposite")
+          add(node, operator, value, (id, inner) => `(Mutant.on(${id}) != (${inner}))`, [yes, no]);
+      }
     };
 
+    walk(source.ast, (node, above) => void lineages.set(node, above));
     walk(source.ast, (node, above) => {
       if (SKIPPED.has(node.nodeType)) return false;
       if (node.nodeType === "VariableDeclaration") return false;
@@ -191,14 +202,12 @@ function write(sources: Source[], refused: Set<string>): Schemata {
       // Worked out by the compiler.
       if (/^(int_const|rational_const|literal_string)/.test(type) && node.nodeType !== "Literal") return false;
 
-      if (node.nodeType === "IfStatement") condition(node.condition!, [false, true]);
-      if (node.nodeType === "ForStatement" && node.condition) condition(node.condition, [false]);
+      if (node.nodeType === "IfStatement") condition(node.condition!, ["false", "true"]);
+      if (node.nodeType === "ForStatement" && node.condition) condition(node.condition, ["false"]);
       if (node.nodeType === "WhileStatement" || node.nodeType === "DoWhileStatement")
-        condition(node.condition!, [false]);
-      if (node.nodeType === "Conditional") {
-        add(node.condition!, "condition", "the opposite", (id, inner) => `(Mutant.on(${id}) != (${inner}))`);
-      }
-      if (isRequire(node)) add(node.arguments![0]!, "check", "true", (id, inner) => `((${inner}) || Mutant.on(${id}))`);
+        condition(node.condition!, ["false"]);
+      if (node.nodeType === "Conditional") condition(node.condition!, ["the opposite"]);
+      if (isRequire(node)) condition(node.arguments![0]!, ["true"], "check");
 
       const whole = parent !== undefined && (parent.condition === node || isRequire(parent));
       if (node.nodeType === "BinaryOperation") {
@@ -299,6 +308,21 @@ function write(sources: Source[], refused: Set<string>): Schemata {
   files.set(LIBRARY, library(helpers));
   return { mutants, files, refused: refused.size };
 
+  /** The last way that is taken before a node. */
+  function wayTo(source: Source, node: Node): string {
+    let below = node;
+    for (const each of lineages.get(node) ?? []) {
+      if (each.condition && each.condition !== below && !(each.nodeType === "DoWhileStatement")) {
+        const { condition, trueBody, trueExpression, body, falseBody, falseExpression } = each;
+        if (below === trueBody || below === trueExpression || below === body) return wayName(source, condition, "true");
+        if (below === falseBody || below === falseExpression) return wayName(source, condition, "false");
+      }
+      if (each.nodeType === "FunctionDefinition" && below === each.body) return wayName(source, below, "entered");
+      below = each;
+    }
+    return "";
+  }
+
   /** A statement can be left out; one that adds can take away. */
   function statement(
     node: Node,
@@ -307,7 +331,6 @@ function write(sources: Source[], refused: Set<string>): Schemata {
       operator: Operator,
       mutated: string,
       rewrite: (id: number, inner: string, part: (node: Node) => string) => string,
-      shown?: Node,
     ) => void,
   ): void {
     const expression = node.expression!;
@@ -386,13 +409,8 @@ function withImport(source: Source, text: string): string {
 
 /** Where blocks say in their coinbase which mutant is on: this plus its number. */
 export const COINBASE = 0x4d757461n << 128n;
-/** The coinbase with which every mutation point tells that it is reached. */
-export const TRACING = COINBASE + (1n << 64n);
 
-/**
- * What asks which mutant is on, and those operators that need a function of their own. It is asked only where the mutant
- * would make a difference to the value, as far as that is easy to say: tests for which it never does need not be run.
- */
+/** What asks which mutant is on, and those operators that need a function of their own. */
 function library(helpers: Map<string, string>): string {
   return `// SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
@@ -401,10 +419,6 @@ library Mutant {
     function on(uint256 id) internal view returns (bool mutated) {
         assembly ("memory-safe") {
             mutated := eq(coinbase(), add(${COINBASE}, id))
-            if eq(coinbase(), ${TRACING}) {
-                mstore(0, id)
-                pop(staticcall(gas(), 0xc0bEc0BEc0BeC0bEC0beC0bEC0bEC0beC0beC0BE, 0, 32, 0, 0))
-            }
         }
     }
 

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { Random } from "../support/random.ts";
-import { COINBASE, generate, TRACING, type Mutant } from "./mutants.ts";
-import { prepareProject } from "./project.ts";
+import { COINBASE, generate, type Mutant } from "./mutants.ts";
+import { HASTY, prepareProject } from "./project.ts";
 import { Suite } from "./suite.ts";
 import { root } from "./syntax.ts";
+import { traceTests, type Trace } from "./trace.ts";
 
 /*
  * Changes the contracts in thousands of small ways, one at a time, and tells which changes no test notices.
@@ -14,12 +15,13 @@ import { root } from "./syntax.ts";
  *   npm run mutate                                     every mutant: hours
  *   npm run mutate -- --sample 300 --seed 7            300 of them, drawn at random
  *   npm run mutate -- --only Vault.sol --only Clock    those of some files, by a part of their path
- *   npm run mutate -- --resume                         goes on; runs survivors again where tests have changed since
+ *   npm run mutate -- --resume                         goes on: keeps what is known of mutants that are still there, but
+ *                                                      runs survivors again where contracts or tests have changed
  *   npm run mutate -- --list                           only names them
  *
  * All mutants are compiled into one copy of the contracts, each behind a switch: a test chain's coinbase says which one
- * is on. So there is one compilation, of some minutes, and each mutant costs only those tests that reach it. Everything
- * stays in cache/mutation: the copy, results.json, report.json.
+ * is on. So there is one compilation, of some minutes, and each mutant costs only those tests that take a way on which it
+ * makes a difference, until one fails. Everything stays in cache/mutation: the copy, results.json, report.json.
  */
 
 type Status = "killed" | "hung" | "survived" | "unreached";
@@ -37,13 +39,6 @@ interface Results {
   testsHash: string;
   /** By key of the mutant. */
   results: Record<string, Result>;
-}
-
-/** Which tests there are, how long each takes, and what they reach. */
-interface Trace {
-  contractsHash: string;
-  testsHash: string;
-  tests: { title: string; milliseconds: number; reached: number[] }[];
 }
 
 const folder = join(root, "cache/mutation");
@@ -75,27 +70,28 @@ if (options.list) {
 }
 
 async function runAll(chosen: Mutant[]): Promise<Record<string, Result>> {
+  const trace = await traceTests();
+  const failing = trace.tests.filter(({ failure }) => failure !== undefined).length;
+  if (failing > 0) console.error(`${failing} tests fail although no mutant is on, and are left out`);
   console.log("compiling the contracts with all mutants in them");
-  const project = prepareProject("mutation", files);
+  const project = prepareProject("mutation", files, HASTY);
   const { contractsHash, testsHash } = project;
   const path = join(folder, "results.json");
   const known = options.resume && existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Results) : undefined;
-  const results: Record<string, Result> = known?.contractsHash === contractsHash ? known.results : {};
-  if (known && known.testsHash !== testsHash) {
+  const results = known?.results ?? {};
+  if (known && (known.contractsHash !== contractsHash || known.testsHash !== testsHash)) {
     for (const [key, { status }] of Object.entries(results)) {
       if (status === "survived" || status === "unreached") delete results[key];
     }
   }
 
-  const trace = await traceTests(project);
   const suite = new Suite(project, false);
   const open = chosen.filter(({ key }) => results[key] === undefined);
   for (const [done, mutant] of open.entries()) {
-    const reaching = trace.tests.filter(({ reached }) => reached.includes(mutant.id));
+    const only = testsOf(mutant, trace);
     const began = performance.now();
     let result: Result = { status: "unreached", milliseconds: 0 };
-    if (reaching.length > 0) {
-      const only = reaching.map(({ title }) => title);
+    if (only.length > 0) {
       const { told, hung } = await suite.run({ coinbase: address(COINBASE + BigInt(mutant.id)), only, bail: true });
       const failed = told.find(({ failure }) => failure !== undefined);
       const status = failed ? "killed" : hung ? "hung" : "survived";
@@ -113,36 +109,12 @@ async function runAll(chosen: Mutant[]): Promise<Record<string, Result>> {
   return results;
 }
 
-/** Runs all tests once with every mutant asleep; they must pass. */
-async function traceTests(project: ReturnType<typeof prepareProject>): Promise<Trace> {
-  const { contractsHash, testsHash } = project;
-  const path = join(folder, "trace.json");
-  if (existsSync(path)) {
-    const known = JSON.parse(readFileSync(path, "utf8")) as Trace;
-    if (known.contractsHash === contractsHash && known.testsHash === testsHash) return known;
-  }
-  console.log("finding out which tests reach which mutants");
-  const suite = new Suite(project, true);
-  const { told, hung } = await suite.run({ coinbase: address(TRACING), bail: false });
-  suite.stop();
-  const failed = told.filter(({ failure }) => failure !== undefined);
-  for (const { title, failure } of failed) console.error(`${title}: ${failure}`);
-  if (hung) throw new Error("the tests hang although no mutant is on");
-  // A test that fails without any mutant would kill them all.
-  if (failed.length > 0) console.error(`${failed.length} tests fail although no mutant is on, and are left out`);
-  const trace: Trace = {
-    contractsHash,
-    testsHash,
-    tests: told
-      .filter(({ failure }) => failure === undefined)
-      .map(({ title, milliseconds, reached = [] }) => ({
-        title,
-        milliseconds: Math.round(milliseconds),
-        reached: reached.map((tag) => Number(BigInt(`0x${tag}`))),
-      })),
-  };
-  writeFileSync(path, JSON.stringify(trace));
-  return trace;
+/** Titles of the tests that take one of the ways on which a mutant makes a difference. */
+function testsOf({ after }: Mutant, { ways, tests }: Trace): string[] {
+  const ids = ways.filter(({ name }) => after.includes(name)).map(({ id }) => id);
+  return tests
+    .filter(({ failure, reached }) => failure === undefined && ids.some((id) => reached.includes(id)))
+    .map(({ title }) => title);
 }
 
 function report(chosen: Mutant[], results: Record<string, Result>): void {

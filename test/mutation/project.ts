@@ -13,17 +13,7 @@ const COPIED = ["package.json", "sdk", "deploy", "test/contracts", "test/support
 const HELPERS = ["contracts/test/TwinHarness.sol", "contracts/test/HostileToken.sol"];
 
 /** Hardly optimised: code with thousands of switches in it is for one use, and optimising it takes half an hour. */
-const CONFIG = `import { createRequire } from "node:module";
-import { defineConfig } from "hardhat/config";
-import toolbox from "@nomicfoundation/hardhat-toolbox-mocha-ethers";
-
-const compiler = {
-  version: "0.8.37",
-  path: createRequire(import.meta.url).resolve("solc/soljson.js"),
-  settings: {
-    viaIR: true,
-    evmVersion: "prague",
-    optimizer: {
+export const HASTY = `{
       enabled: true,
       runs: 1,
       details: {
@@ -34,7 +24,21 @@ const compiler = {
         yul: true,
         yulDetails: { stackAllocation: true, optimizerSteps: "dhfoDnTUtn:fDnTOcmu" },
       },
-    },
+    }`;
+/** As the contracts themselves are compiled. */
+export const USUAL = `{ enabled: true, runs: 200 }`;
+
+const configOf = (optimizer: string): string => `import { createRequire } from "node:module";
+import { defineConfig } from "hardhat/config";
+import toolbox from "@nomicfoundation/hardhat-toolbox-mocha-ethers";
+
+const compiler = {
+  version: "0.8.37",
+  path: createRequire(import.meta.url).resolve("solc/soljson.js"),
+  settings: {
+    viaIR: true,
+    evmVersion: "prague",
+    optimizer: ${optimizer},
   },
 };
 
@@ -65,14 +69,15 @@ export interface Project {
   testsHash: string;
 }
 
-/** Writes the copy called `name` and compiles it, where it is not there already. */
-export function prepareProject(name: string, contracts: Map<string, string>): Project {
+/** Writes the copy called `name` and compiles it, where it is not there already; `optimizer` is {@link HASTY} or {@link USUAL}. */
+export function prepareProject(name: string, contracts: Map<string, string>, optimizer: string): Project {
+  const config = configOf(optimizer);
   const folder = join(root, "cache", name, "project");
   const files = new Map(contracts);
   const others = [...globSync("contracts/interfaces/*.sol", { cwd: root }), ...HELPERS];
   // What switches mutants reads the chain.
   for (const path of others) files.set(path, readFileSync(join(root, path), "utf8").replaceAll(/\bpure\b/g, "view"));
-  const contractsHash = hash([CONFIG, ...[...files].flat()]);
+  const contractsHash = hash([config, ...[...files].flat()]);
   const paths = COPIED.flatMap((path) =>
     globSync([path, `${path}/**/*.{ts,json}`], { cwd: root, exclude: ["**/node_modules", "**/types"] }),
   );
@@ -102,7 +107,7 @@ export function prepareProject(name: string, contracts: Map<string, string>): Pr
   }
   const own = join(root, "sdk/node_modules");
   if (existsSync(own)) symlinkSync(own, join(folder, "sdk/node_modules"), "junction");
-  writeFileSync(join(folder, "hardhat.config.ts"), CONFIG);
+  writeFileSync(join(folder, "hardhat.config.ts"), config);
   if (built !== contractsHash) {
     const hardhat = join(root, "node_modules/hardhat/dist/src/cli.js");
     const { status, stderr } = spawnSync(process.execPath, [hardhat, "build", "--quiet"], {

@@ -6,7 +6,7 @@ import type { Project } from "./project.ts";
 import type { Message, Request } from "./worker.ts";
 
 /** How long nothing may be heard before the run counts as hanging. */
-const SILENCE_MS = 180_000;
+const SILENCE_MS = 600_000;
 /** A process that ran so many times is replaced, since chains keep their past in memory. */
 const RUNS_PER_PROCESS = 150;
 

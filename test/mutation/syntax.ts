@@ -102,17 +102,22 @@ export function readSources(): Source[] {
   if (errors[0] !== undefined) throw new Error(errors[0].formattedMessage);
   return paths.map((path) => {
     const source = { path, text: readFileSync(join(root, path)), ast: trees[path]! };
-    walk(source.ast, (node) => withSemicolon(source, node));
+    walk(source.ast, (node, above) => withSemicolon(source, node, above));
     return source;
   });
 }
 
-/** The compiler counts the semicolon of these as nobody's. */
-function withSemicolon({ text }: Source, node: Node): void {
+/** The compiler counts the semicolon of these as nobody's, not even of an `if` that ends with one. */
+function withSemicolon({ text }: Source, node: Node, above: Node[]): void {
   if (node.nodeType !== "ExpressionStatement" && node.nodeType !== "EmitStatement") return;
-  const [start, end] = spanOf(node);
+  const [, end] = spanOf(node);
   const after = /^\s*;/.exec(text.subarray(end, end + 80).toString("utf8"))?.[0];
-  if (after !== undefined) node.src = `${start}:${end - start + Buffer.byteLength(after)}`;
+  if (after === undefined) return;
+  for (const each of [node, ...above]) {
+    const [start, last] = spanOf(each);
+    if (last !== end) break;
+    each.src = `${start}:${end - start + Buffer.byteLength(after)}`;
+  }
 }
 
 /** Where a node begins and ends, in bytes. */
@@ -160,6 +165,7 @@ export type Rewrite = (inner: string, part: (node: Node) => string) => string;
 /** The source with every node for which there is a rewrite rewritten. */
 export function render(source: Source, rewrites: Map<Node, Rewrite[]>): string {
   const known = new Map<Node, string>();
+  const holdsRewrites = (node: Node): boolean => rewrites.has(node) || childrenOf(node).some(holdsRewrites);
   const part = (node: Node): string => {
     let text = known.get(node);
     if (text !== undefined) return text;
@@ -169,7 +175,10 @@ export function render(source: Source, rewrites: Map<Node, Rewrite[]>): string {
     for (const child of childrenOf(node)) {
       const [from, to] = spanOf(child);
       // Some nodes stand for a text that another one already covers, such as the types of a name.
-      if (from < at || to > end) continue;
+      if (from < at || to > end) {
+        if (holdsRewrites(child)) throw new Error(`${source.path}: ${child.nodeType} ${child.src} cannot be rewritten`);
+        continue;
+      }
       text += source.text.subarray(at, from).toString("utf8") + part(child);
       at = to;
     }

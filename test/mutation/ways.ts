@@ -1,11 +1,13 @@
 import { dirname, relative } from "node:path/posix";
 
-import { lineOf, readSources, render, textOf, walk, type Node, type Rewrite } from "./syntax.ts";
+import { lineOf, readSources, render, textOf, walk, type Node, type Rewrite, type Source } from "./syntax.ts";
 
 /** One way through the contracts. */
-export interface Branch {
+export interface Way {
   /** What the contracts tell when they take it. */
   id: number;
+  /** See {@link wayName}. */
+  name: string;
   /** Relative to the repository. */
   file: string;
   line: number;
@@ -20,36 +22,42 @@ export interface Branch {
   text: string;
 }
 
+/** Of a condition, or of a function's body. */
+export type Side = "true" | "false" | "entered";
+
+/** Names a way by where it stands. */
+export function wayName(source: Source, node: Node, side: Side): string {
+  return `${source.path} ${node.src} ${side}`;
+}
+
 const LIBRARY = "contracts/Seen.sol";
 
 /** The contracts, changed so that they tell which way they take; they do the same as before. */
-export function instrument(): { branches: Branch[]; files: Map<string, string> } {
-  const branches: Branch[] = [];
+export function instrument(): { ways: Way[]; files: Map<string, string> } {
+  const ways: Way[] = [];
   const files = new Map<string, string>();
   for (const source of readSources()) {
     const rewrites = new Map<Node, Rewrite[]>();
     let place = "";
-    const add = (kind: Branch["kind"], node: Node, text: string): number => {
-      branches.push({
-        id: branches.length + 1,
-        file: source.path,
-        line: lineOf(source, node),
-        function: place,
-        kind,
-        text,
-      });
-      return branches.length;
+    const add = (kind: Way["kind"], node: Node, text: string, side: Side): number => {
+      const id = ways.length + 1;
+      const name = wayName(source, node, side);
+      ways.push({ id, name, file: source.path, line: lineOf(source, node), function: place, kind, text });
+      return id;
     };
-    const both = (kind: Branch["kind"], node: Node, text: string): void => {
-      const id = add(kind, node, `${text}: true`);
-      add(kind, node, `${text}: false`);
-      rewrites.set(node, [...(rewrites.get(node) ?? []), (inner) => `Seen.way(${id}, ${inner})`]);
+    const both = (kind: Way["kind"], node: Node, text: string): void => {
+      const yes = add(kind, node, `${text}: true`, "true");
+      const no = add(kind, node, `${text}: false`, "false");
+      rewrites.set(node, [
+        ...(rewrites.get(node) ?? []),
+        (inner) => `((${inner}) && Seen.yes(${yes}) || Seen.no(${no}))`,
+      ]);
     };
     walk(source.ast, (node) => {
       if (node.nodeType === "ImportDirective" || node.nodeType === "InlineAssembly") return false;
       if (node.nodeType === "FunctionDefinition" && node.body) {
         place = node.name || node.kind || "";
-        const id = add("function", node, place);
+        const id = add("function", node.body, place, "entered");
         rewrites.set(node.body, [(inner) => inner.replace("{", `{ Seen.hit(${id});`)]);
       }
       if (node.nodeType === "BinaryOperation" && (node.operator === "&&" || node.operator === "||")) {
@@ -79,7 +87,7 @@ export function instrument(): { branches: Branch[]; files: Map<string, string> }
     files.set(source.path, text);
   }
   files.set(LIBRARY, library);
-  return { branches, files };
+  return { ways, files };
 }
 
 /** Tells as hardhat's own coverage does: by a call to an address that nobody has. */
@@ -94,9 +102,14 @@ library Seen {
         }
     }
 
-    function way(uint256 id, bool taken) internal view returns (bool) {
-        hit(taken ? id : id + 1);
-        return taken;
+    function yes(uint256 id) internal view returns (bool) {
+        hit(id);
+        return true;
+    }
+
+    function no(uint256 id) internal view returns (bool) {
+        hit(id);
+        return false;
     }
 }
 `;

@@ -1,0 +1,54 @@
+import { expect } from "chai";
+
+import { deployMarket, eventsIn, mined, networkHelpers, pass, postBatch, termsOf, Verdict } from "./market-fixture.ts";
+
+/*
+ * What no other test noticed when the contracts were changed on purpose: `npm run mutate`, `npm run coverage`; see
+ * docs/testing.md.
+ */
+
+/** Four verifiers at once, two of whom are enough once the time is up. */
+async function fiveRevealed() {
+  const d = await deployMarket();
+  const terms = termsOf(d, { adaptive: false, quorum: 5n, slashAmount: 16_000n });
+  const life = await postBatch(d, { terms });
+  await life.untilRevealed([d.honest, 10]);
+  return { d, life };
+}
+
+describe("Registry: what mutants taught", () => {
+  it("counts a node as there until it leaves its last slot", async () => {
+    const d = await networkHelpers.loadFixture(deployMarket);
+    const nodesOf = async () => (await d.registry.classState(d.marketAddress, d.wasmClass)).nodes;
+    await d.registry.connect(d.honest).joinPool(d.marketAddress, d.wasmClass, 12);
+    expect(await nodesOf()).to.equal(12n);
+    await d.registry.connect(d.honest).leavePool(d.marketAddress, d.wasmClass, 0);
+    expect(await nodesOf(), "after one of two").to.equal(12n);
+    await d.registry.connect(d.honest).leavePool(d.marketAddress, d.wasmClass, 12);
+    expect(await nodesOf(), "after both").to.equal(11n);
+  });
+});
+
+describe("Market: what mutants taught", () => {
+  const load = () => networkHelpers.loadFixture(fiveRevealed);
+
+  it("reads no missing majority into a panel whose time is not up, though a majority has answered", async () => {
+    const { d, life } = await load();
+    await life.answer(0, 0, 0);
+    await life.answer(0, 0, 1);
+    await expect(life.judge([await life.exception(Verdict.NoMajority)], false))
+      .to.be.revertedWithCustomError(d.market, "PanelOpen")
+      .withArgs(0n, 2n, 4n);
+  });
+
+  it("accuses the verifier that answered, not the number of its seat", async () => {
+    const { d, life } = await load();
+    const drawn = await life.drawn();
+    for (const seat of [1, 2, 3]) await life.answer(0, 0, seat);
+    await pass(await life.checkDeadline());
+    const receipt = await mined(life.judge([await life.exception(Verdict.SeatDiffers, { seat: 3 })], false));
+    expect(eventsIn(d, receipt, "Excepted").map(({ accused }) => accused as string)).to.deep.equal([drawn[3]!.address]);
+    // Member 3: the third that answered.
+    expect((await life.panel()).accused).to.equal(1n << 3n);
+  });
+});
