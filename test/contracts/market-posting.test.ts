@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { encodeBytes32String, id as keccakOf } from "ethers";
 
-import type { Vault } from "#sdk/types/index.ts";
+import type { MarketPanels, Vault } from "#sdk/types/index.ts";
 import {
   at,
   deployBare,
@@ -66,15 +66,27 @@ describe("Market: deployment", () => {
     await deploy(vault, {}, UNBONDING);
   });
 
-  it("refuses panels of other parameters, or of another registry", async () => {
+  /** What a market consists of beside its first part, in the order in which calls are handed on. */
+  const partsOf = async (panels: MarketPanels) => {
+    const disputes = await ethers.getContractAt("MarketDisputes", await panels.disputes());
+    const juries = await ethers.getContractAt("MarketJuries", await disputes.juries());
+    const verdicts = await ethers.getContractAt("MarketVerdicts", await juries.verdicts());
+    return [panels, disputes, juries, verdicts] as const;
+  };
+
+  it("refuses parts of other parameters, or of another registry", async () => {
     const { vault, registry } = await networkHelpers.loadFixture(deployBare);
     const otherVault = await ethers.deployContract("Vault", [await vault.token()]);
     const otherParameters = await deployPanels(vault, registry, { ...PARAMETERS, challengeBond: 1n });
-    for (const foreign of [otherParameters, await deploy(vault, {}), await deploy(otherVault, {})]) {
-      const factory = await ethers.getContractFactory("Market");
-      await expect(factory.deploy(vault, registry, PARAMETERS, foreign))
-        .to.be.revertedWithCustomError(factory, "ForeignHalf")
-        .withArgs(await foreign.getAddress());
+    for (const panels of [otherParameters, await deploy(vault, {}), await deploy(otherVault, {})]) {
+      const foreign = await partsOf(panels);
+      for (const [i, name] of ["Market", "MarketPanels", "MarketDisputes", "MarketJuries"].entries()) {
+        const factory = await ethers.getContractFactory(name);
+        const part = await foreign[i]!.getAddress();
+        await expect(factory.deploy(vault, registry, PARAMETERS, part), name)
+          .to.be.revertedWithCustomError(factory, "ForeignHalf")
+          .withArgs(part);
+      }
     }
   });
 
@@ -89,12 +101,14 @@ describe("Market: deployment", () => {
 
   it("fits the limit on contract size", async () => {
     const { marketAddress, panels } = await networkHelpers.loadFixture(deployBare);
-    for (const address of [marketAddress, await panels.getAddress()]) {
+    const parts = await Promise.all((await partsOf(panels)).map((part) => part.getAddress()));
+    expect(new Set([marketAddress, ...parts])).to.have.length(5);
+    for (const address of [marketAddress, ...parts]) {
       expect(ethers.dataLength(await ethers.provider.getCode(address))).to.be.at.most(24_576);
     }
   });
 
-  it("finds no batch in the panels contract itself", async () => {
+  it("finds no batch in any part itself", async () => {
     const d = await load();
     const life = await postBatch(d);
     await expect(d.panels.connect(d.requester).rebid(life.terms, life.batch, 999n)).to.be.revertedWithCustomError(
@@ -102,6 +116,20 @@ describe("Market: deployment", () => {
       "WrongTerms",
     );
     expect((await d.panels.batchState(life.id)).postedAt).to.equal(0n);
+    const [, disputes, juries, verdicts] = await partsOf(d.panels);
+    const panel = {
+      assignment: 0,
+      submission: { node: d.honest, first: 0, count: 1, root: ethers.ZeroHash, content: ethers.ZeroHash },
+      answers: [],
+    };
+    const { terms, batch } = life;
+    for (const call of [
+      () => disputes.challenge(terms, batch, panel),
+      () => juries.rule(terms, batch, panel),
+      () => verdicts.conclude(terms, batch, panel),
+    ]) {
+      await expect(call()).to.be.revertedWithCustomError(d.market, "WrongTerms");
+    }
   });
 
   it("answers a call nobody knows with a revert", async () => {
