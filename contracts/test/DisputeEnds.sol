@@ -261,6 +261,7 @@ abstract contract DisputeEnds is DisputeActors {
         require(last || now_ > end.dispute.deadline, "D2: before the last window has passed");
     }
 
+    /// @dev D17: nobody loses more than what stands behind its wrong, and the guilty lose no less than the terms say.
     function _checkStakes(
         uint256 l,
         uint16 a,
@@ -272,18 +273,18 @@ abstract contract DisputeEnds is DisputeActors {
     ) private view {
         for (uint256 i; i < NODES; ++i) {
             require(then.stakes[i] <= before.stakes[i], "stakes grow");
-            require(before.stakes[i] - then.stakes[i] <= most[i], "D6: took more than stands behind what was wrong");
+            require(before.stakes[i] - then.stakes[i] <= most[i], "D17: took more than stands behind what was wrong");
         }
         for (uint256 i; i <= members.answers.length; ++i) {
             if (end.guilty & (1 << i) == 0) continue;
             uint256 index = _indexOf(_nodeOf(members, i));
             uint256 lock = i == 0 ? _lockFor(l, slices[l][a].count) : lives[l].terms.slashAmount;
             uint256 least = lives[l].terms.fullSlash ? lock : lock / 10;
-            require(before.stakes[index] - then.stakes[index] >= least, "D6: the guilty keep their locks");
+            require(before.stakes[index] - then.stakes[index] >= least, "D17: the guilty keep their locks");
         }
     }
 
-    /// @dev D9, D12, D15: who is paid how much, and that nothing appears or vanishes.
+    /// @dev D9, D12, D15, D18: who is paid how much, and that nothing appears or vanishes.
     function _checkRewards(
         uint256 l,
         uint16 a,
@@ -311,7 +312,7 @@ abstract contract DisputeEnds is DisputeActors {
                 require(gain == wages[i], "D15: a juror's wage is not what it earned");
                 continue;
             }
-            require(gain >= pays[i], "D4: a member is not paid");
+            require(gain >= pays[i], "D18: a member that was not wrong is not paid");
             extra += gain - pays[i];
         }
         uint256 shares;
