@@ -1,5 +1,5 @@
 import { createHardhatRuntimeEnvironment } from "hardhat/hre";
-import { BrowserProvider, isError, toBeHex, Wallet, zeroPadValue } from "ethers";
+import { BrowserProvider, dataLength, isError, toBeHex, Wallet, zeroPadValue } from "ethers";
 import { deploySurety } from "../../deploy/deploy.ts";
 import type { ContractCall } from "#sdk/calls.ts";
 import * as calls from "#sdk/calls.ts";
@@ -185,7 +185,7 @@ function describe(cause: unknown, data: string): string {
   const thrown = cause as { data?: unknown; message?: string };
   const reason = typeof thrown.data === "string" ? thrown.data : (thrown.data as { data?: string } | undefined)?.data;
   for (const each of [marketInterface, registryInterface, vaultInterface]) {
-    const error = reason === undefined ? null : each.parseError(reason);
+    const error = dataLength(reason ?? "0x") < 4 ? null : each.parseError(reason!);
     if (error) return `${name} with ${error.name}(${error.args.join(", ")})`;
   }
   return `${name}: ${isError(cause, "UNKNOWN_ERROR") ? cause.shortMessage : String(thrown.message)}`;

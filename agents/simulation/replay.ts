@@ -19,7 +19,7 @@ import { BatchPlay } from "./batch.ts";
 import type { ReplayChain } from "./chain.ts";
 import type { History, Move } from "./history.ts";
 import type { Result } from "./strategies.ts";
-import { inC, NODE_STAKE, PARAMETERS, World, type WorldOptions } from "./world.ts";
+import { inC, NODE_STAKE, PARAMETERS, World, type Counts, type WorldOptions } from "./world.ts";
 
 /** As long as a real one. */
 const ENVELOPE = `0x${"5a".repeat(165)}`;
@@ -36,6 +36,8 @@ export interface Difference {
 /** What a replay found. */
 export interface Replayed {
   history: History;
+  /** What the simulation counted in it. */
+  counts: Counts;
   /** Accounts and heaps that were compared. */
   compared: number;
   /** Empty if the twins and the contracts agree to the last unit. */
@@ -92,7 +94,7 @@ export async function replay(chain: ReplayChain, options: Partial<WorldOptions>)
   compare("requester", world.requester, left - NODE_STAKE);
   compare("burned", world.burned, (await reads.vaultBurned(chain.rpc, vault)) - burnedBefore);
   compare("the batch's lock", 0n, (await reads.lockedUnder(chain.rpc, vault, market, play.id)).amount);
-  return { history: play.history, compared, differences };
+  return { history: play.history, counts: world.counts, compared, differences };
 }
 
 /** Fails if a replay found anything. */
