@@ -34,6 +34,8 @@ describe("challenge without right", () => {
     await world.until("the ruling", () => dispute.stage === "ruled");
     expect(dispute.openings.size).to.equal(3);
     await world.pass(record.terms.windows.challenge + 1);
+    await world.until("the end", () => record.closed);
+    for (const address of members) await world.nodeAt(address).start();
     expect((await requester.finished(ticket)).state).to.equal("settled");
     await expectOutputs(requester, ticket, 3);
     await books.close((one) => ({ dishonest: one === record ? members : [] }));
