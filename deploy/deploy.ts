@@ -20,7 +20,8 @@ import { classIdOf, type HostClass } from "#sdk/terms.ts";
 import type { DeployParameters } from "./parameters.ts";
 
 /** What is deployed, in order. */
-export type DeployStep = "token" | "vault" | "registry" | "verdicts" | "juries" | "disputes" | "panels" | "market" | "class";
+export type DeployStep =
+  "token" | "vault" | "registry" | "verdicts" | "juries" | "disputes" | "panels" | "market" | "class";
 
 /** What {@link deploySurety} takes. */
 export interface DeployRequest {
