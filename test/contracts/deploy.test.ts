@@ -36,7 +36,7 @@ describe("deployment", function () {
         "share above all": change("50000", "1000001"),
         "depth beyond the hashes": change('"finalDepth": 2', '"finalDepth": 129'),
         "windows crossed": change('"minWindow": 2', '"minWindow": 86401'),
-        "stake liable too briefly": change("1209600", "1123223"),
+        "stake liable too briefly": change("2419200", "1987247"),
         "slot that covers no job": change(
           '"slotStake": "1000000000000000000000n"',
           '"slotStake": "1000000000000000000n"',
@@ -46,7 +46,7 @@ describe("deployment", function () {
         expect(await codeOf(() => parseDeployParameters(changed)), flaw).to.equal("DEPLOY_PARAMETERS_INVALID");
       }
       expect(await codeOf(() => readDeployParameters("nowhere"))).to.equal("DEPLOY_PARAMETERS_INVALID");
-      expect(await codeOf(() => parseDeployParameters(change("1209600", "1123224")))).to.equal(undefined);
+      expect(await codeOf(() => parseDeployParameters(change("2419200", "1987248")))).to.equal(undefined);
     });
 
     it("names the class's resources by their content", async () => {

@@ -256,7 +256,7 @@ describe("the SDK's twins of the contracts", function () {
     const [deployer] = await ethers.getSigners();
     const token = await ethers.deployContract("SuretyToken", [deployer!.address, 10n ** 30n]);
     const vault = await ethers.deployContract("Vault", [token]);
-    const registry = await ethers.deployContract("Registry", [vault, 1n, 5, 2_000]);
+    const registry = await ethers.deployContract("Registry", [vault, 1n, 5, 2_400]);
     const verdicts = await ethers.deployContract("MarketVerdicts", [vault, registry, parameters]);
     const juries = await ethers.deployContract("MarketJuries", [vault, registry, parameters, verdicts]);
     const disputes = await ethers.deployContract("MarketDisputes", [vault, registry, parameters, juries]);
@@ -351,9 +351,9 @@ describe("the SDK's twins of the contracts", function () {
           await registry.connect(holder).leavePool(marketAddress, classId, place);
         } else if (slot && slot.node !== ZeroAddress && slot.leftAt !== FOREVER) {
           // The clock goes on only now and then, so that slots that left stay in the pool for a while.
-          if (move === 2) await networkHelpers.time.increase(2_000);
+          if (move === 2) await networkHelpers.time.increase(2_400);
           const now = await networkHelpers.time.latest();
-          if (now >= slot.leftAt + 2_000) await registry.freeSlot(marketAddress, classId, place);
+          if (now >= slot.leftAt + 2_400) await registry.freeSlot(marketAddress, classId, place);
         } else {
           const free = hole >= 0 && move === 3 ? hole : pool.length;
           await registry.connect(nodes[random.below(nodes.length)]!).joinPool(marketAddress, classId, free);
