@@ -32,6 +32,7 @@ const LEGEND_LINE = 20;
 /** Okabe and Ito's, which everybody can tell apart. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 const DASHES = ["", "8 4", "2 4", "10 4 2 4", "", ""];
+const FORMULA_DASHES = ["", "6 3", "1 3"];
 const INK = "#1f2328";
 const FAINT = "#6e7781";
 
@@ -48,8 +49,8 @@ export function svgOf({ title, subtitle, x, y, curves, marks = [] }: Plot): stri
     `<clipPath id="area"><rect x="${MARGIN.left}" y="${MARGIN.top}" width="${WIDTH - MARGIN.left - MARGIN.right}" height="${bottom - MARGIN.top}"/></clipPath>`,
   ];
   for (const tick of y.ticks) {
-    const heavy = tick === 0 ? INK : "#d8dee4";
-    parts.push(line(MARGIN.left, up(tick), WIDTH - MARGIN.right, up(tick), heavy, tick === 0 ? 1.2 : 1));
+    const zero = tick === 0 && y.from < 0;
+    parts.push(line(MARGIN.left, up(tick), WIDTH - MARGIN.right, up(tick), zero ? INK : "#d8dee4", zero ? 1.2 : 1));
     parts.push(text(MARGIN.left - 10, up(tick) + 4, y.format(tick), { anchor: "end", size: 12 }));
   }
   for (const tick of x.ticks) {
@@ -72,7 +73,7 @@ export function svgOf({ title, subtitle, x, y, curves, marks = [] }: Plot): stri
   }
   for (const [i, { name, points, formula }] of curves.entries()) {
     const colour = COLOURS[i % COLOURS.length]!;
-    const dash = formula === true ? "1 3" : DASHES[i % DASHES.length]!;
+    const dash = formula === true ? FORMULA_DASHES[i % FORMULA_DASHES.length]! : DASHES[i % DASHES.length]!;
     const path = points.map(
       (point, place) => `${place === 0 ? "M" : "L"}${round(across(point.x))} ${round(up(point.y))}`,
     );

@@ -1,7 +1,8 @@
+import { minimumSlash } from "#sdk/job-spec.ts";
 import type { Measured } from "./measure.ts";
-import type { Plot } from "./plot.ts";
+import type { Plot, PlotCurve } from "./plot.ts";
 import { SWEEPS, type Curve, type Scenario, type SweepName } from "./scenarios.ts";
-import { DEFAULTS } from "./world.ts";
+import { C, DEFAULTS, inC, PARAMETERS } from "./world.ts";
 
 /** A row of the table. */
 export interface Row {
@@ -117,6 +118,54 @@ export function plotOf(sweep: SweepName, curves: readonly MeasuredCurve[]): Plot
     plot.marks = [{ at: 2, axis: "x", label: "enforced" }];
   }
   return plot;
+}
+
+/** How much a node must lose, by the rate at which tasks are checked: the formulas, and what the market enforces. */
+export function regionPlot(): Plot {
+  const { pay, quorum } = DEFAULTS;
+  const { challengeBond } = PARAMETERS;
+  const price = BigInt(pay * 1e6) * (C / 1_000_000n);
+  const rates = Array.from({ length: 31 }, (_, i) => 10 ** (-3 + i / 10));
+  const log = (value: number): number => Math.log10(Math.max(value, 1e-3));
+  const curve = (name: string, slash: (rate: number) => number, formula = false): PlotCurve => ({
+    name,
+    formula,
+    points: rates.map((rate) => ({ x: log(rate), y: log(slash(rate)) })),
+  });
+  const enforced = (rate: number): number =>
+    inC(minimumSlash({ price, verifierPrice: price, rate: Math.round(rate * 1e6), guess: 0, quorum, challengeBond }));
+  const needed =
+    (share: number) =>
+    (rate: number): number =>
+      1 / (rate * (1 - share)) - pay;
+  return {
+    title: "Where honesty pays",
+    subtitle: `Above a curve lying loses; pay ${pay} C, quorum ${quorum}, both scales logarithmic`,
+    x: {
+      label: "share of the tasks that is checked",
+      from: -3,
+      to: 0,
+      ticks: [-3, -2.5229, -2, -1.5229, -1, -0.5229, 0],
+      format: shareOf,
+    },
+    y: {
+      label: "slash, in units of C",
+      from: 0,
+      to: 4,
+      ticks: [0, 1, 2, 3, 4],
+      format: (value) => String(10 ** value),
+    },
+    curves: [
+      curve("what the market enforces", enforced),
+      curve("needed against a lone liar: C/p − R", needed(0), true),
+      curve("needed against a group of 30 %: C/(p·(1 − a)) − R", needed(0.3), true),
+    ],
+  };
+}
+
+/** A power of ten as a share. */
+function shareOf(exponent: number): string {
+  return `${Number((100 * 10 ** exponent).toPrecision(1))} %`;
 }
 
 /** Round ticks around what is to be seen. */

@@ -6,9 +6,9 @@ import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import { printError, runCommand, type CommandContext, type CommandResult } from "../cli/run-command.ts";
 import { ReplayChain } from "./chain.ts";
 import { measure } from "./measure.ts";
-import { svgOf } from "./plot.ts";
+import { svgOf, type Plot } from "./plot.ts";
 import { replay, requireEqual } from "./replay.ts";
-import { curveOf, gainOf, linesOf, plotOf, tableOf, type MeasuredCurve, type Row } from "./report.ts";
+import { curveOf, gainOf, linesOf, plotOf, regionPlot, tableOf, type MeasuredCurve, type Row } from "./report.ts";
 import { sampleWorld } from "./sample.ts";
 import { SCENARIOS, SWEEPS, type SweepName } from "./scenarios.ts";
 
@@ -89,9 +89,10 @@ async function simulate(options: Options & Size, { signal, json, say }: CommandC
   const replayed = options.replay === 0 ? undefined : await replaySample(seed, options.replay, signal, step);
   if (options.plots !== undefined) {
     await mkdir(options.plots, { recursive: true });
-    for (const [name, curves] of sweeps) {
+    const plots = [...sweeps].map(([name, curves]): [string, Plot] => [name, plotOf(name, curves)]);
+    for (const [name, plot] of [...plots, ["region", regionPlot()] as const]) {
       const file = join(options.plots, `economics-${name}.svg`);
-      await writeFile(file, svgOf(plotOf(name, curves)));
+      await writeFile(file, svgOf(plot));
       step(`wrote ${file}`);
     }
   }

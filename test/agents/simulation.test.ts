@@ -6,7 +6,7 @@ import { chanceOfMajority } from "../../agents/simulation/chance.ts";
 import { measure } from "../../agents/simulation/measure.ts";
 import { svgOf } from "../../agents/simulation/plot.ts";
 import { replay, requireEqual, worldOn } from "../../agents/simulation/replay.ts";
-import { curveOf, linesOf, plotOf, tableOf } from "../../agents/simulation/report.ts";
+import { curveOf, linesOf, plotOf, regionPlot, tableOf } from "../../agents/simulation/report.ts";
 import { sampleWorld } from "../../agents/simulation/sample.ts";
 import { SCENARIOS, SWEEPS } from "../../agents/simulation/scenarios.ts";
 import { World, type Counts, type WorldOptions } from "../../agents/simulation/world.ts";
@@ -144,6 +144,7 @@ describe("the simulation's report", () => {
       expect(svg).to.not.match(/NaN|undefined|Infinity/);
       for (const curve of curves) expect(svg).to.include(curve.name);
     }
+    expect(svgOf(regionPlot())).to.not.match(/NaN|undefined|Infinity/);
   });
 });
 
