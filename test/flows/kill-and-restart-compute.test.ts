@@ -76,6 +76,42 @@ describe("compute node killed at each durable step and restarted", () => {
     await books.close();
   });
 
+  it("challenges, opens and appeals once, and votes once as a juror", async () => {
+    const [worker, ...others] = world.nodes;
+    const requester = await world.newRequester("requester");
+    const books = await Books.open(world);
+    for (const node of others) await node.act("waiting");
+    await requester.start();
+    await requester.submit({ tasks: 2, price: PRICE_OF_ONE, checking: "fixed" });
+    const record = await requester.posted();
+    await world.until("the draw", () => record.reveal);
+    const assignment = record.assignments[0]!;
+    const [drawn = []] = await world.drawn(record, assignment);
+    const outside = others.filter(({ address }) => !drawn.includes(address));
+    const juror = outside[0]!;
+    for (const node of [worker, juror]) await node.kill();
+    for (const node of others) await node.act(outside.includes(node) ? "honest" : "colluding");
+    await world.until("the accusation", () => assignment.exceptions.length);
+    // It would open what the members committed to before they do.
+    await requester.kill();
+
+    const steps = await worker.startDying("compute", /challenge|open|appeal|check|rerun/);
+    const ballots = await juror.startDying("compute", /vote|show|rerun|ballot/);
+    const dispute = await world.until("the challenge", () => assignment.dispute);
+    await world.until("the jury's ruling", () => dispute.tier === 1 && dispute.stage === "ruled");
+    const done = (all: string[], calls: string[]): boolean =>
+      calls.every((call) => ["planned", "signed", "mined", "final"].every((step) => all.includes(`${step} ${call}`)));
+    await world.until("the last steps", async () => {
+      return done(await steps(), ["challenge", "open", "appeal"]) && done(await ballots(), ["vote", "show"]);
+    });
+    expect(await steps()).to.include.members(["note rerun", "note check"]);
+    expect(await ballots()).to.include.members(["note rerun", "note ballot"]);
+    await world.pass(record.terms.windows.challenge + 1);
+    await books.close(() => ({ dishonest: drawn }));
+    expect(dispute.juries[0]!.jurors.filter(({ value }) => value)).to.have.lengthOf(outside.length);
+    expect(assignment.outcome).to.include({ outcome: "seat-slashed", accused: 6n });
+  });
+
   it("stakes once and takes one place in the pool", async () => {
     const node = await world.addNode();
     const steps = await node.startDying("compute");
