@@ -7,7 +7,7 @@ import { COINBASE, generate, type Mutant } from "./mutants.ts";
 import { HASTY, prepareProject } from "./project.ts";
 import { Suite } from "./suite.ts";
 import { root } from "./syntax.ts";
-import { traceTests, type Trace } from "./trace.ts";
+import { traceTests, type Trace, type Traced } from "./trace.ts";
 
 /*
  * Changes the contracts in thousands of small ways, one at a time, and tells which changes no test notices.
@@ -17,6 +17,7 @@ import { traceTests, type Trace } from "./trace.ts";
  *   npm run mutate -- --only Vault.sol --only Clock    those of some files, by a part of their path
  *   npm run mutate -- --resume                         goes on: keeps what is known of mutants that are still there, but
  *                                                      runs survivors again where contracts or tests have changed
+ *   npm run mutate -- --tests 500                      of a mutant that many tests reach, runs up to so many, not 60
  *   npm run mutate -- --list                           only names them
  *
  * All mutants are compiled into one copy of the contracts, each behind a switch: a test chain's coinbase says which one
@@ -47,6 +48,7 @@ const { values: options } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     sample: { type: "string" },
+    tests: { type: "string", default: "60" },
     only: { type: "string", multiple: true, default: [] },
     resume: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
@@ -92,7 +94,9 @@ async function runAll(chosen: Mutant[]): Promise<Record<string, Result>> {
     const began = performance.now();
     let result: Result = { status: "unreached", milliseconds: 0 };
     if (only.length > 0) {
-      const { told, hung } = await suite.run({ coinbase: address(COINBASE + BigInt(mutant.id)), only, bail: true });
+      const coinbase = address(COINBASE + BigInt(mutant.id));
+      const base = !trace.ways.some(({ id, name }) => mutant.after.includes(name) && trace.base.includes(id));
+      const { told, hung } = await suite.run({ coinbase, base, only, bail: true });
       const failed = told.find(({ failure }) => failure !== undefined);
       const status = failed ? "killed" : hung ? "hung" : "survived";
       const milliseconds = Math.round(performance.now() - began);
@@ -109,12 +113,22 @@ async function runAll(chosen: Mutant[]): Promise<Record<string, Result>> {
   return results;
 }
 
-/** Titles of the tests that take one of the ways on which a mutant makes a difference. */
+/**
+ * Titles of the tests that take one of the ways on which a mutant makes a difference. Of very many, those that take the
+ * fewest ways, which are about little else, and those that take the most for their time, which follow a matter to its end.
+ */
 function testsOf({ after }: Mutant, { ways, tests }: Trace): string[] {
   const ids = ways.filter(({ name }) => after.includes(name)).map(({ id }) => id);
-  return tests
-    .filter(({ failure, reached }) => failure === undefined && ids.some((id) => reached.includes(id)))
-    .map(({ title }) => title);
+  const some = tests.filter(({ failure, reached }) => failure === undefined && ids.some((id) => reached.includes(id)));
+  const most = Number(options.tests);
+  if (some.length > most) {
+    some.sort((a, b) => a.reached.length - b.reached.length);
+    const first = some.splice(0, Math.floor(most / 2));
+    const worth = ({ reached, milliseconds }: Traced): number => reached.length / (1_000 + milliseconds);
+    some.sort((a, b) => worth(b) - worth(a));
+    some.splice(most - first.length, some.length, ...first);
+  }
+  return some.map(({ title }) => title);
 }
 
 function report(chosen: Mutant[], results: Record<string, Result>): void {

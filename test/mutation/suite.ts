@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 import type { Project } from "./project.ts";
 import type { Message, Request } from "./worker.ts";
 
+/** The fixture that most tests begin from: the tracing run tells of it as of a test. */
+export const BASE = "deployMarket";
+
 /** How long nothing may be heard before the run counts as hanging. */
 const SILENCE_MS = 600_000;
 /** A process that ran so many times is replaced, since chains keep their past in memory. */

@@ -2,14 +2,23 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { prepareProject, USUAL } from "./project.ts";
-import { Suite } from "./suite.ts";
+import { BASE, Suite } from "./suite.ts";
 import { root } from "./syntax.ts";
 import { instrument, type Way } from "./ways.ts";
 
 /** Which ways the tests take. */
 export interface Trace {
   ways: Way[];
-  tests: { title: string; milliseconds: number; failure?: string; reached: number[] }[];
+  tests: Traced[];
+  /** The same of what {@link BASE} does before most of them. */
+  base: number[];
+}
+
+export interface Traced {
+  title: string;
+  milliseconds: number;
+  failure?: string;
+  reached: number[];
 }
 
 /** Runs all tests once on contracts that tell which way they take, or remembers what they told the last time. */
@@ -21,7 +30,8 @@ export async function traceTests(): Promise<Trace> {
   const path = join(root, "cache/coverage/trace.json");
   if (existsSync(path)) {
     const known = JSON.parse(readFileSync(path, "utf8")) as Trace & { contractsHash: string; testsHash: string };
-    if (known.contractsHash === contractsHash && known.testsHash === testsHash) return { ways, tests: known.tests };
+    if (known.contractsHash === contractsHash && known.testsHash === testsHash)
+      return { ways, tests: known.tests, base: known.base };
   }
   console.log("finding out which tests take which");
   const suite = new Suite(project, true);
@@ -32,11 +42,12 @@ export async function traceTests(): Promise<Trace> {
   });
   suite.stop();
   if (hung) throw new Error("the tests hang");
-  const tests = told.map(({ reached = [], ...test }) => ({
-    ...test,
-    reached: reached.map((tag) => Number(BigInt(`0x${tag}`))),
-  }));
+  const all = told.map(({ reached = [], ...test }): Traced => {
+    return { ...test, reached: reached.map((tag) => Number(BigInt(`0x${tag}`))) };
+  });
+  const base = all.find(({ title }) => title === BASE)?.reached ?? ways.map(({ id }) => id);
+  const tests = all.filter(({ title }) => title !== BASE);
   for (const { title, failure } of tests) if (failure !== undefined) console.error(`${title}: ${failure}`);
-  writeFileSync(path, JSON.stringify({ contractsHash, testsHash, tests }));
-  return { ways, tests };
+  writeFileSync(path, JSON.stringify({ contractsHash, testsHash, tests, base }));
+  return { ways, tests, base };
 }

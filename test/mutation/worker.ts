@@ -2,6 +2,8 @@ import { pathToFileURL } from "node:url";
 import hre from "hardhat";
 import Mocha from "mocha";
 
+import { BASE } from "./suite.ts";
+
 /*
  * Runs the contracts' tests again and again in one process, each time with another coinbase; see suite.ts. The working
  * directory is that of the changed copy of the project.
@@ -13,6 +15,8 @@ export interface Request {
   coinbase: string;
   /** Whether to tell which tests reach which numbers. */
   tracing: boolean;
+  /** Whether what {@link BASE} does may be taken from a snapshot made with another coinbase. */
+  base?: boolean;
   /** Full titles; all when absent. */
   only?: string[];
   /** Whether to stop at the first that fails. */
@@ -40,7 +44,7 @@ if (tracing === "tracing") {
 
 process.env["HH_TEST"] = "true";
 process.env["NODE_ENV"] ??= "test";
-const { networkHelpers } = (await import(pathToFileURL(fixture).href)) as {
+const { networkHelpers, deployMarket } = (await import(pathToFileURL(fixture).href)) as {
   networkHelpers: {
     takeSnapshot(): Promise<{ restore(): Promise<void> }>;
     clearSnapshots(): Promise<void> | void;
@@ -48,13 +52,29 @@ const { networkHelpers } = (await import(pathToFileURL(fixture).href)) as {
     mine(): Promise<void>;
     loadFixture<T>(load: (connection: never) => Promise<T>): Promise<T>;
   };
+  deployMarket(): Promise<unknown>;
 };
-const genesis = await networkHelpers.takeSnapshot();
+// Every run begins on a chain that has a market already; most tests deploy another all the same.
+const market = await deployMarket();
+const base = await networkHelpers.takeSnapshot();
+let asked: Request = { coinbase: "", tracing: false, bail: false };
+
+async function begin(): Promise<void> {
+  await base.restore();
+  await networkHelpers.clearSnapshots();
+  await networkHelpers.setCoinbase(asked.coinbase);
+  // So that even a call that mines nothing finds the coinbase.
+  await networkHelpers.mine();
+}
 
 // What a fixture reaches, every test that begins from it reaches, though it runs but once.
 const byFixture = new Map<unknown, Set<string>>();
 const loadFixture = networkHelpers.loadFixture.bind(networkHelpers);
-networkHelpers.loadFixture = async (load) => {
+networkHelpers.loadFixture = async <T>(load: (connection: never) => Promise<T>): Promise<T> => {
+  if (asked.base === true && (load as unknown) === deployMarket) {
+    await begin();
+    return market as T;
+  }
   const before = reached;
   reached = new Set();
   const loaded = await loadFixture(load);
@@ -75,13 +95,11 @@ say({ kind: "ready", tests: titles });
 
 process.on("message", (request: Request) => void run(request));
 
-async function run({ coinbase, only, bail }: Request): Promise<void> {
-  await genesis.restore();
-  await networkHelpers.clearSnapshots();
+async function run(request: Request): Promise<void> {
+  const { coinbase, only, bail } = request;
+  asked = request;
+  await begin();
   byFixture.clear();
-  await networkHelpers.setCoinbase(coinbase);
-  // So that even a call to a chain of no other block finds the coinbase.
-  await networkHelpers.mine();
   const network = hre.config.networks["default"] as unknown as { coinbase: Uint8Array };
   network.coinbase = Uint8Array.from(Buffer.from(coinbase.slice(2), "hex"));
   mocha.bail(bail);
@@ -97,6 +115,12 @@ async function run({ coinbase, only, bail }: Request): Promise<void> {
   mocha.options.grep = { test: (title: string) => wanted?.has(title) ?? true } as never;
   reached = new Set();
   let began = performance.now();
+  if (tracing === "tracing") {
+    await deployMarket();
+    say({ kind: "test", title: BASE, milliseconds: performance.now() - began, reached: [...reached] });
+    await begin();
+    reached = new Set();
+  }
   const runner = mocha.run(() => say({ kind: "done" }));
   const tell = (title: string, failure?: string): void => {
     const now = performance.now();
