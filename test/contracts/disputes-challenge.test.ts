@@ -584,21 +584,6 @@ describe("Dispute of an exception: juries", () => {
     );
   });
 
-  it("takes jury and openings out of the reserve where all that were wrong stayed silent, and nobody opened for them", async () => {
-    const dispute = await excepted({ 0: "x", 1: "y" }, { verdict: Verdict.NoMajority });
-    const { members } = await opened(dispute, 2);
-    await dispute.appeal(members[2]!);
-    const jurors = await dispute.decide();
-    await dispute.expectConcluded(
-      { outcome: Outcome.Forfeited, paid: SEAT },
-      sum(each(jurors, WAGE), each(members.slice(0, 2), -SEAT_FINE), {
-        [members[2]!.address]: SEAT + BOND,
-        requester: -PAY - 2n * SEAT - BOND - 7n * WAGE,
-        burned: PAY + SEAT + 2n * SEAT_FINE,
-      }),
-    );
-  });
-
   it("pays openings and jury out of the reserve where all that were wrong stay silent", async () => {
     const dispute = await excepted({ 0: "x", 1: "y" }, { verdict: Verdict.NoMajority });
     const { members } = await opened(dispute, 2);
