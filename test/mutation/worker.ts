@@ -78,9 +78,9 @@ networkHelpers.loadFixture = async <T>(load: (connection: never) => Promise<T>):
   const before = reached;
   reached = new Set();
   const loaded = await loadFixture(load);
-  const own = byFixture.get(load)?.union(reached) ?? reached;
+  const own = new Set([...(byFixture.get(load) ?? []), ...reached]);
   byFixture.set(load, own);
-  reached = before.union(own);
+  reached = new Set([...before, ...own]);
   return loaded;
 };
 
