@@ -350,7 +350,8 @@ export class Dispute {
 
   /** The group's result, if one of it is concerned. */
   #groupSays(): Result | undefined {
-    const { task } = this.#accusation;
+    const { task, matter } = this.#accusation;
+    if (matter === "delivery") return undefined;
     const concerned = this.#assignment.members.some(({ results }) => results.get(task) === GROUP);
     return concerned ? GROUP : undefined;
   }

@@ -26,6 +26,10 @@ export class Random {
     return this.word() < chance * 2 ** 32;
   }
 
+  pick<Item>(items: readonly Item[]): Item {
+    return items[this.below(items.length)]!;
+  }
+
   /** `count` different whole numbers from 0 … n-1, in random order. */
   different(count: number, n: number): number[] {
     const chosen = new Set<number>();

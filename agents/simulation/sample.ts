@@ -8,19 +8,18 @@ import type { WorldOptions } from "./world.ts";
  */
 export function sampleWorld(seed: number): Partial<WorldOptions> {
   const random = new Random(seed);
-  const pick = <Item>(items: readonly Item[]): Item => items[random.below(items.length)]!;
   const names = Object.keys(STRATEGIES) as StrategyName[];
   const strategies: WorldOptions["strategies"] = {};
-  for (let i = 0; i < 3; i += 1) strategies[pick(names)] = pick([0.1, 0.2, 0.3]);
-  const requester = pick<RequesterName>([
+  for (let i = 0; i < 3; i += 1) strategies[random.pick(names)] = random.pick([0.1, 0.2, 0.3]);
+  const requester = random.pick<RequesterName>([
     "honest",
     "honest",
     "honest",
     "honest",
     ...(Object.keys(REQUESTERS) as RequesterName[]),
   ]);
-  const quorum = pick([3, 3, 5]);
-  const rate = pick([150_000, 400_000, 1_000_000]);
+  const quorum = random.pick([3, 3, 5]);
+  const rate = random.pick([150_000, 400_000, 1_000_000]);
   return {
     seed,
     nodes: quorum === 3 ? 36 : 56,
@@ -32,7 +31,7 @@ export function sampleWorld(seed: number): Partial<WorldOptions> {
     rate,
     tasks: 12,
     slices: 3,
-    asleep: pick([0, 0, 0.1, 0.4]),
-    planted: pick([0, 0, 0.25]),
+    asleep: random.pick([0, 0, 0.1, 0.4]),
+    planted: random.pick([0, 0, 0.25]),
   };
 }
