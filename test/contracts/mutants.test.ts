@@ -1,6 +1,18 @@
 import { expect } from "chai";
 
-import { deployMarket, eventsIn, mined, networkHelpers, pass, postBatch, termsOf, Verdict } from "./market-fixture.ts";
+import {
+  deployMarket,
+  eventsIn,
+  expectClosed,
+  mined,
+  networkHelpers,
+  PARAMETERS,
+  pass,
+  postBatch,
+  termsOf,
+  trustedTermsOf,
+  Verdict,
+} from "./market-fixture.ts";
 
 /*
  * What no other test noticed when the contracts were changed on purpose: `npm run mutate`, `npm run coverage`; see
@@ -51,4 +63,34 @@ describe("Market: what mutants taught", () => {
     // Member 3: the third that answered.
     expect((await life.panel()).accused).to.equal(1n << 3n);
   });
+
+  it("keeps a trusted batch open while there is something left to claim", async () => {
+    const d = await networkHelpers.loadFixture(deployMarket);
+    const life = await postBatch(d, { terms: trustedTermsOf(d, [d.honest, d.lying]) });
+    for (const [assignment, node] of [d.honest, d.lying].entries()) {
+      expect((await life.state()).postedAt, "it is there").to.not.equal(0n);
+      await life.claim(node, 5);
+      await life.submit(assignment);
+      await life.settle(d.stranger, assignment);
+    }
+    await expectClosed(life);
+  });
+
+  for (const [what, code] of [
+    ["does not keep them", "0x"],
+    ["answers nothing", "0x00"],
+    ["answers less than a word", "0x601f5ff3"],
+  ] as const) {
+    it(`knows no old block hash where the system contract ${what}`, async () => {
+      const d = await networkHelpers.loadFixture(deployMarket);
+      const life = await postBatch(d);
+      await life.compute([d.honest, 10]);
+      const entropyBlock = (await life.state()).sealBlock + PARAMETERS.finalDepth;
+      await networkHelpers.mineUpTo(entropyBlock + 257n);
+      await networkHelpers.setCode("0x0000F90827F1C53a10cb7A02335B175320002935", code);
+      await expect(d.market.capture(life.id))
+        .to.be.revertedWithCustomError(d.market, "EntropyLost")
+        .withArgs(entropyBlock);
+    });
+  }
 });
