@@ -223,11 +223,10 @@ function asJuror(
       .map(({ seat }) => ({ kind: "show", ...place, tier, seat, task, deadline }));
   }
   if (stage === "ruled") {
-    // A jury that ruled against one of its members takes its lock.
+    // A jury that ruled against one of its members takes its lock; over a delivery it costs its pay, and a few wages.
     const ruling = dispute.rulings[tier] === ZeroHash ? undefined : effectiveRuling(dispute);
     const differs = own.some(({ digest }) => digest !== undefined && ruling !== undefined && digest !== ruling);
     const { terms } = record;
-    // Who is outvoted over a delivery is only not paid.
     const lost = matter === "delivery" ? 0n : slashOf(terms, terms.slashAmount, 0).penalty;
     const worth = lost + terms.verifierPrice;
     const appeal = differs ? appealOf(state, record, assignment, dispute, worth, facts) : undefined;

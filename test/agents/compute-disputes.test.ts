@@ -383,6 +383,11 @@ describe("computeDuties in a dispute", () => {
         .vote(votes)
         .wait(1);
       expect(kinds(cheap, cheap.jurors[6]!)).to.deep.equal([]);
+      // Not everybody need have been served the same: over a delivery its lock is not what it loses.
+      const unserved = [...all("delivered", JURY - 1), "undelivered"];
+      const delivery = contested("delivery", 0, { terms: { slashAmount: 500n } });
+      delivery.answerContest().vote(unserved).wait(1);
+      expect(kinds(delivery, delivery.jurors[6]!)).to.deep.equal([]);
     });
   });
 
