@@ -28,9 +28,10 @@ if (!existsSync(stepsFile)) writeFileSync(stepsFile, `${await http.request("eth_
 const [firstBlock, ...steps] = readFileSync(stepsFile, "utf8").split("\n");
 const met = new Set(steps);
 
-function reach(step: string): void {
-  if (met.has(step) || !new RegExp(only).test(step)) return;
-  appendFileSync(stepsFile, `${step}\n`);
+function reach(...together: string[]): void {
+  const unmet = together.filter((step) => !met.has(step) && new RegExp(only).test(step));
+  if (unmet.length === 0) return;
+  appendFileSync(stepsFile, `${unmet.join("\n")}\n`);
   process.kill(process.pid, "SIGKILL");
 }
 
@@ -50,10 +51,9 @@ const append = EventTable.prototype.append;
 EventTable.prototype.append = function (block, events, finalNumber) {
   append.call(this, block, events, finalNumber);
   if (block.number <= Number(firstBlock)) return;
-  for (const event of events) {
-    const name = decodeEvent(event)?.name;
-    if (name) reach(`event ${name}`);
-  }
+  // Who was away for long gets many at once, and none of them a second time.
+  const names = new Set(events.flatMap((event) => decodeEvent(event)?.name ?? []));
+  reach(...[...names].map((name) => `event ${name}`));
 };
 
 const keys = new Map<string, string>();
