@@ -171,7 +171,10 @@ function write(sources: Source[], refused: Set<string>): Schemata {
         mutated,
         after,
       });
-      rewrites.set(node, [...(rewrites.get(node) ?? []), (inner, part) => rewrite(id, inner, part)]);
+      const before = rewrites.get(node) ?? [];
+      const own: Rewrite = (inner, part) => rewrite(id, inner, part);
+      // What is put together from the parts anew comes first, or it would undo what was put around the whole.
+      rewrites.set(node, rewrite.length > 2 && !keepsWhole(node) ? [own, ...before] : [...before, own]);
     };
     const helper = (name: string, type: string, parameters: string, body: string): string => {
       const full = `${name}_${type}`;
@@ -305,6 +308,11 @@ function write(sources: Source[], refused: Set<string>): Schemata {
     // them in memory: the one assembly that does not promise to leave it alone ends the call.
     files.set(source.path, text.replaceAll(/\bpure\b/g, "view").replaceAll("assembly {", 'assembly ("memory-safe") {'));
   }
+  const numbers = new Set(
+    [...files.values()].flatMap((text) => [...text.matchAll(/Mutant\.\w+\((\d+)/g)].map(([, id]) => Number(id))),
+  );
+  const lost = mutants.find(({ id }) => !numbers.has(id));
+  if (lost !== undefined) throw new Error(`${lost.key} was lost`);
   files.set(LIBRARY, library(helpers));
   return { mutants, files, refused: refused.size };
 
@@ -371,6 +379,11 @@ function isRequire(node: Node): boolean {
   return (
     node.nodeType === "FunctionCall" && node.expression?.nodeType === "Identifier" && node.expression.name === "require"
   );
+}
+
+/** Statements are always put around, never put together anew. */
+function keepsWhole(node: Node): boolean {
+  return node.nodeType === "ExpressionStatement";
 }
 
 /** Whether a statement stands in the head of a loop, where nothing can be put around it. */
