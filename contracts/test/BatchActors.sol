@@ -18,13 +18,12 @@ import {
     Windows
 } from "../interfaces/IMarket.sol";
 import {Commitment} from "../libraries/Commitment.sol";
-import {PPM, Sampling} from "../libraries/Sampling.sol";
-import {Character, NODES} from "./Characters.sol";
+import {PPM} from "../libraries/Sampling.sol";
+import {NODES} from "./Characters.sol";
 import {
     BOND_FIXED,
     CLAIM_WINDOW,
     CLAIMED,
-    CONTENDED,
     Life,
     MarketWorld,
     REQUESTERS,

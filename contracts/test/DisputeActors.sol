@@ -2,29 +2,25 @@
 pragma solidity 0.8.37;
 
 import {
-    Batch,
     BatchId,
     BatchState,
     Dispute,
     Exception,
-    IMarketEvents,
     Juror,
     Jury,
     Matter,
     MAX_TIER,
-    Mode,
     PanelState,
     SeatId,
     Settlement,
     Stage,
     Verdict
 } from "../interfaces/IMarket.sol";
-import {FOREVER, Slot} from "../interfaces/IRegistry.sol";
+import {Slot} from "../interfaces/IRegistry.sol";
 import {Commitment, Opening} from "../libraries/Commitment.sol";
-import {Sampling} from "../libraries/Sampling.sol";
 import {BatchActors} from "./BatchActors.sol";
 import {Character, Characters, NODES} from "./Characters.sol";
-import {CHALLENGE_BOND, CONTENDED, DRAW_DELAY, Life, Slice, SUBMITTED, WINDOW} from "./MarketWorld.sol";
+import {CHALLENGE_BOND, CONTENDED, DRAW_DELAY, Life, SUBMITTED, WINDOW} from "./MarketWorld.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice What a juror cast, and what it would open.
@@ -117,9 +113,7 @@ abstract contract DisputeActors is BatchActors {
             require(slices[l][a].status == SUBMITTED, "F10: called a contended panel");
             require(!before.batch.judged, "F10: called what is judged");
             require(now_ > overdue && now_ <= overdue + WINDOW, "F10: called outside its window");
-            require(
-                asleep || !lives[l].honest, "D5: an honest requester was silent"
-            );
+            require(asleep || !lives[l].honest, "D5: an honest requester was silent");
             _contended(l, a);
             _began(l, a, before, Matter.Silence, Stage.Opening);
             require(

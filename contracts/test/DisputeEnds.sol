@@ -17,8 +17,8 @@ import {
     Verdict
 } from "../interfaces/IMarket.sol";
 import {HONEST, NODES} from "./Characters.sol";
-import {DisputeActors, Spot} from "./DisputeActors.sol";
-import {BOND_FIXED, CHALLENGE_BOND, CONTENDED, Life, SETTLED, Slice, WINDOW} from "./MarketWorld.sol";
+import {DisputeActors} from "./DisputeActors.sol";
+import {BOND_FIXED, CHALLENGE_BOND, CONTENDED, SETTLED, WINDOW} from "./MarketWorld.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice How a contended assignment must end, worked out from docs/protocol.md and not from the contracts.

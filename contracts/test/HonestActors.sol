@@ -11,7 +11,6 @@ import {
     Juror,
     Jury,
     Matter,
-    MAX_ROUNDS,
     MAX_TIER,
     Mode,
     PanelState,
@@ -21,10 +20,9 @@ import {
     UNDELIVERED,
     Verdict
 } from "../interfaces/IMarket.sol";
-import {Sampling} from "../libraries/Sampling.sol";
 import {Character, Characters} from "./Characters.sol";
 import {DisputeEnds} from "./DisputeEnds.sol";
-import {CLAIMED, CONTENDED, Life, SUBMITTED, WINDOW} from "./MarketWorld.sol";
+import {CLAIMED, Life, SUBMITTED, WINDOW} from "./MarketWorld.sol";
 
 /// @title HonestActors: what is due to honest nodes and to the honest requester, done before time passes
 /// @notice None of these steps may be refused, unless nobody is left to sit on a jury.

@@ -18,7 +18,7 @@ import {
 import {NodeState} from "../interfaces/IRegistry.sol";
 import {Lock} from "../interfaces/IVault.sol";
 import {Sampling} from "../libraries/Sampling.sol";
-import {Character, Characters, NODES} from "./Characters.sol";
+import {Character, NODES} from "./Characters.sol";
 import {HonestActors} from "./HonestActors.sol";
 import {
     BOND_FIXED,
