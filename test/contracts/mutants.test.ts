@@ -19,7 +19,7 @@ import {
  * docs/testing.md.
  */
 
-/** Four verifiers at once, two of whom are enough once the time is up. */
+/** Four verifiers at once. */
 async function fiveRevealed() {
   const d = await deployMarket();
   const terms = termsOf(d, { adaptive: false, quorum: 5n, slashAmount: 16_000n });
@@ -42,19 +42,8 @@ describe("Registry: what mutants taught", () => {
 });
 
 describe("Market: what mutants taught", () => {
-  const load = () => networkHelpers.loadFixture(fiveRevealed);
-
-  it("reads no missing majority into a panel whose time is not up, though a majority has answered", async () => {
-    const { d, life } = await load();
-    await life.answer(0, 0, 0);
-    await life.answer(0, 0, 1);
-    await expect(life.judge([await life.exception(Verdict.NoMajority)], false))
-      .to.be.revertedWithCustomError(d.market, "PanelOpen")
-      .withArgs(0n, 2n, 4n);
-  });
-
   it("accuses the verifier that answered, not the number of its seat", async () => {
-    const { d, life } = await load();
+    const { d, life } = await networkHelpers.loadFixture(fiveRevealed);
     const drawn = await life.drawn();
     for (const seat of [1, 2, 3]) await life.answer(0, 0, seat);
     await pass(await life.checkDeadline());
