@@ -12,6 +12,9 @@ import { SCENARIOS, SWEEPS } from "../../agents/simulation/scenarios.ts";
 import { World, type Counts, type WorldOptions } from "../../agents/simulation/world.ts";
 import { codeOf } from "../support/error-code.ts";
 
+/** Chai's own takes whole numbers only once another suite of the same process has loaded Hardhat's matchers. */
+const isNear = (actual: number, expected: number, within: number): boolean => Math.abs(actual - expected) <= within;
+
 /** Few nodes and tasks, two of five checked. */
 const SMALL: Partial<WorldOptions> = { nodes: 36, tasks: 12, slices: 3, rate: 400_000 };
 
@@ -103,16 +106,16 @@ describe("the simulation", () => {
     const { truths, exceptions, nodes, extraMoney } = measure({ nodes: 250 }, 10);
     expect(truths.slashed).to.equal(0);
     expect(exceptions.listed).to.equal(0);
-    expect(nodes.honest!.profit).to.be.closeTo(0.206, 1e-9);
+    expect(isNear(nodes.honest!.profit, 0.206, 1e-9)).to.equal(true);
     // One task in 33 again, at the same price.
-    expect(extraMoney).to.be.closeTo(0.03, 1e-9);
+    expect(isNear(extraMoney, 0.03, 1e-9)).to.equal(true);
   });
 
   it("knows the chance of ruling a jury", () => {
     expect(chanceOfMajority(7, 0)).to.equal(0);
-    expect(chanceOfMajority(7, 0.5)).to.be.closeTo(0.5, 1e-12);
-    expect(chanceOfMajority(7, 0.1)).to.be.closeTo(0.002728, 1e-6);
-    expect(chanceOfMajority(14, 1)).to.be.closeTo(1, 1e-12);
+    expect(isNear(chanceOfMajority(7, 0.5), 0.5, 1e-12)).to.equal(true);
+    expect(isNear(chanceOfMajority(7, 0.1), 0.002728, 1e-6)).to.equal(true);
+    expect(isNear(chanceOfMajority(14, 1), 1, 1e-12)).to.equal(true);
   });
 });
 
