@@ -7,7 +7,7 @@ import { COINBASE, generate, type Mutant } from "./mutants.ts";
 import { HASTY, prepareProject } from "./project.ts";
 import { Suite } from "./suite.ts";
 import { root } from "./syntax.ts";
-import { traceTests, type Trace, type Traced } from "./trace.ts";
+import { traceTests, type Trace } from "./trace.ts";
 
 /*
  * Changes the contracts in thousands of small ways, one at a time, and tells which changes no test notices.
@@ -17,7 +17,8 @@ import { traceTests, type Trace, type Traced } from "./trace.ts";
  *   npm run mutate -- --only Vault.sol --only Clock    those of some files, by a part of their path
  *   npm run mutate -- --resume                         goes on: keeps what is known of mutants that are still there, but
  *                                                      runs survivors again where contracts or tests have changed
- *   npm run mutate -- --tests 500                      of a mutant that many tests reach, runs up to so many, not 60
+ *   npm run mutate -- --seconds 600                    gives each mutant up to so long, not 60 seconds, by what the tests
+ *                                                      that reach it took without it
  *   npm run mutate -- --list                           only names them
  *
  * All mutants are compiled into one copy of the contracts, each behind a switch: a test chain's coinbase says which one
@@ -48,7 +49,7 @@ const { values: options } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     sample: { type: "string" },
-    tests: { type: "string", default: "60" },
+    seconds: { type: "string", default: "60" },
     only: { type: "string", multiple: true, default: [] },
     resume: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
@@ -114,21 +115,17 @@ async function runAll(chosen: Mutant[]): Promise<Record<string, Result>> {
 }
 
 /**
- * Titles of the tests that take one of the ways on which a mutant makes a difference. Of very many, those that take the
- * fewest ways, which are about little else, and those that take the most for their time, which follow a matter to its end.
+ * Titles of the tests that take one of the ways on which a mutant makes a difference: as many as fit the time, the quick
+ * ones first.
  */
 function testsOf({ after }: Mutant, { ways, tests }: Trace): string[] {
   const ids = ways.filter(({ name }) => after.includes(name)).map(({ id }) => id);
-  const some = tests.filter(({ failure, reached }) => failure === undefined && ids.some((id) => reached.includes(id)));
-  const most = Number(options.tests);
-  if (some.length > most) {
-    some.sort((a, b) => a.reached.length - b.reached.length);
-    const first = some.splice(0, Math.floor(most / 2));
-    const worth = ({ reached, milliseconds }: Traced): number => reached.length / (1_000 + milliseconds);
-    some.sort((a, b) => worth(b) - worth(a));
-    some.splice(most - first.length, some.length, ...first);
-  }
-  return some.map(({ title }) => title);
+  let left = Number(options.seconds) * 1_000;
+  return tests
+    .filter(({ failure, reached }) => failure === undefined && ids.some((id) => reached.includes(id)))
+    .sort((a, b) => a.milliseconds - b.milliseconds)
+    .filter(({ milliseconds }, place) => place === 0 || (left -= milliseconds) > 0)
+    .map(({ title }) => title);
 }
 
 function report(chosen: Mutant[], results: Record<string, Result>): void {
