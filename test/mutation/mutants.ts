@@ -325,6 +325,13 @@ function write(sources: Source[], refused: Set<string>): Schemata {
         if (below === trueBody || below === trueExpression || below === body) return wayName(source, condition, "true");
         if (below === falseBody || below === falseExpression) return wayName(source, condition, "false");
       }
+      if ((each.operator === "&&" || each.operator === "||") && below === each.rightExpression) {
+        // Nothing to its right runs unless the operand before went this way.
+        let last = each.leftExpression!;
+        while (last.operator === each.operator && last.rightExpression) last = last.rightExpression;
+        const plain = last.operator !== "&&" && last.operator !== "||" && last.nodeType !== "TupleExpression";
+        if (plain) return wayName(source, last, each.operator === "&&" ? "true" : "false");
+      }
       if (each.nodeType === "FunctionDefinition" && below === each.body) return wayName(source, below, "entered");
       below = each;
     }
