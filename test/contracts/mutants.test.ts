@@ -1,5 +1,6 @@
 import { expect } from "chai";
 
+import { loadCrowd, startPanel } from "./dispute-fixture.ts";
 import {
   deployMarket,
   eventsIn,
@@ -82,4 +83,18 @@ describe("Market: what mutants taught", () => {
         .withArgs(entropyBlock);
     });
   }
+});
+
+describe("Disputes: what mutants taught", () => {
+  it("tells of a jury that is drawn, how many sit on it", async () => {
+    const dispute = await startPanel(await loadCrowd(), { 0: "x" });
+    const { d, life } = dispute;
+    await life.judge([await life.exception(Verdict.PrimaryDiffers)]);
+    await dispute.challenge(d.honest);
+    await dispute.openAll(0, 1, 2);
+    await dispute.rule();
+    await dispute.appeal(d.honest);
+    await dispute.mineJury();
+    await expect(dispute.convene()).to.emit(d.market, "JuryConvened").withArgs(life.id, 0n, 1n, 0n, 7n);
+  });
 });
