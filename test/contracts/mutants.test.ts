@@ -29,6 +29,17 @@ async function fiveRevealed() {
   return { d, life };
 }
 
+describe("Vault: what mutants taught", () => {
+  it("burns a single base unit too", async () => {
+    const { vault, admin, requester, ...d } = await networkHelpers.loadFixture(deployMarket);
+    const id = "0x" + "11".repeat(32);
+    await vault.connect(admin).deposit(d.stranger, requester, 10n);
+    await vault.connect(d.stranger).lock(id, requester, 10n);
+    await vault.connect(d.stranger).release(id, [], 1n);
+    expect(await vault.burned()).to.equal(1n);
+  });
+});
+
 describe("Registry: what mutants taught", () => {
   it("counts a node as there until it leaves its last slot", async () => {
     const d = await networkHelpers.loadFixture(deployMarket);
