@@ -80,15 +80,7 @@ function rulingsIfOver({ terms }: BatchRecord, dispute: DisputeRecord): (string 
 }
 
 /** The fixed part of a requester's bond is the pot of the first panel that anybody called in a batch, if it was there. */
-function isPot(
-  { assignments, bondBurned }: BatchRecord,
-  assignment: AssignmentRecord,
-  { bondFixed }: Parameters,
-): boolean {
+function isPot({ called, bondBurned }: BatchRecord, { index }: AssignmentRecord, { bondFixed }: Parameters): boolean {
   // A pot that paid anybody burned less.
-  if (assignment.dispute?.matter !== "silence" || bondBurned === bondFixed) return false;
-  const { at } = assignment.dispute;
-  return !assignments.some(({ dispute, index }) => {
-    return dispute?.matter === "silence" && (dispute.at < at || (dispute.at === at && index < assignment.index));
-  });
+  return called === index && bondBurned !== bondFixed;
 }

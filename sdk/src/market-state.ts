@@ -93,6 +93,8 @@ export interface BatchRecord {
   /** Base units that silence has cost the requester. */
   bondBurned: bigint;
   closed?: { at: number; block: number };
+  /** The assignment whose panel was called first because the requester did not judge: its members are paid of the bond. */
+  called?: number;
   /** By index. */
   assignments: AssignmentRecord[];
   rebid: boolean;
@@ -325,6 +327,7 @@ export class MarketState {
         return;
       default:
         applyDisputeEvent(assignment, event);
+        if (event.name === "Disputed" && event.matter === "silence") record.called ??= assignment.index;
     }
   }
 }
