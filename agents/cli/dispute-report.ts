@@ -24,7 +24,7 @@ import {
   type BatchRecord,
   type MarketState,
 } from "#sdk/market-state.ts";
-import { contestBond, juryBond, lockOf, MAX_TIER, reserve } from "#sdk/pricing.ts";
+import { contestBond, juryBond, memberLock, MAX_TIER, reserve } from "#sdk/pricing.ts";
 import { BURNED, conclude, ESCROW, type Settled } from "#sdk/settlement.ts";
 import type { Matter, Outcome, Parameters, Stage, Verdict } from "#sdk/terms.ts";
 
@@ -250,7 +250,7 @@ function stakesOf(
   const stakes: Stake[] = membersOf(assignment).map(({ node }, member) => ({
     node,
     role: member === 0 ? "primary" : `verifier ${member}`,
-    locked: member === 0 ? lockOf(terms, price, count) : terms.slashAmount,
+    locked: memberLock(terms, price, count, member),
     pay: payOf(record, assignment, member),
     gets: gets(node),
     loses: loses(node),

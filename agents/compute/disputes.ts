@@ -22,7 +22,7 @@ import {
   type BatchRecord,
   type MarketState,
 } from "#sdk/market-state.ts";
-import { lockOf, slashOf } from "#sdk/pricing.ts";
+import { memberLock, slashOf } from "#sdk/pricing.ts";
 import type { Matter } from "#sdk/terms.ts";
 import { isMyTurn, partOf, UNUSED_AFTER, type ComputeFacts, type Part } from "./facts.ts";
 
@@ -295,7 +295,7 @@ function standBy(
 /** What a member gains, base units, if it turns out to be right and not as things stand. */
 function worthOf(record: BatchRecord, assignment: AssignmentRecord, member: number): bigint {
   const { terms, price } = record;
-  const lock = member === 0 ? lockOf(terms, price, assignment.count) : terms.slashAmount;
+  const lock = memberLock(terms, price, assignment.count, member);
   const risked = standing(record, assignment, member) === "slashed" ? slashOf(terms, lock, 0).penalty : 0n;
   // Somebody else is wrong then, most likely: of its lock a share goes to the others.
   const share = slashOf(terms, terms.slashAmount, assignment.answers.length).each;

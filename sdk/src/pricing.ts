@@ -152,6 +152,11 @@ export interface Slash {
   burned: bigint;
 }
 
+/** What a member has at stake in an assignment: {@link lockOf} for the primary, member 0, `slashAmount` for a seat. */
+export function memberLock(terms: Pick<Terms, "slashAmount">, price: bigint, count: number, member: number): bigint {
+  return member === 0 ? lockOf(terms, price, count) : terms.slashAmount;
+}
+
 /**
  * What a difference costs.
  *
@@ -175,6 +180,7 @@ export function leastUnbondingPeriod(parameters: Pick<Parameters, "maxWindow" | 
   return parameters.maxWindow * windows + parameters.drawDelay * (MAX_ROUNDS + 2 * MAX_TIER);
 }
 
-function share(amount: bigint, partsPerMillion: number): bigint {
+/** A share of an amount, rounded down as the contracts do. */
+export function share(amount: bigint, partsPerMillion: number): bigint {
   return (amount * BigInt(partsPerMillion)) / BigInt(PARTS_PER_MILLION);
 }

@@ -1,6 +1,14 @@
-import { PARTS_PER_MILLION } from "./amount.ts";
 import { UNDELIVERED } from "./commitment.ts";
-import { absentFine, CONTEST_FINE, DIFFERENCE_FINE, HONEST_SHARE, lockOf, reserve, seatPay } from "./pricing.ts";
+import {
+  absentFine,
+  CONTEST_FINE,
+  DIFFERENCE_FINE,
+  HONEST_SHARE,
+  memberLock,
+  reserve,
+  seatPay,
+  share,
+} from "./pricing.ts";
 import type { Matter, Outcome, Parameters, Terms, Verdict } from "./terms.ts";
 
 /** A member of a panel: the primary first, then whoever answered, by round and seat. */
@@ -280,7 +288,7 @@ class Reckoning {
       const undelivered =
         dispute?.matter === "delivery" && dispute.member === member && judgment.ruling === UNDELIVERED;
       if (!judgment.guilty.has(member) && !undelivered) continue;
-      const locked = member === 0 ? lockOf(terms, price, count) : terms.slashAmount;
+      const locked = memberLock(terms, price, count, member);
       this.#owe(nodeOf(panel, member), locked, undelivered ? locked : undefined);
     }
     this.#anybody = this.#debtors.length !== 0;
@@ -429,8 +437,4 @@ function majorityOf(digests: readonly (string | undefined)[], least: number): st
     (digest) => digest,
   );
   return [...groups.values()].find((group) => group.length >= least)?.[0];
-}
-
-function share(amount: bigint, partsPerMillion: number): bigint {
-  return (amount * BigInt(partsPerMillion)) / BigInt(PARTS_PER_MILLION);
 }
