@@ -9,7 +9,9 @@ const ignores = [
   "cache/",
   "coverage/",
   "sdk/src/types/",
-  "examples/*/assembly/",
+  "examples/**/assembly/",
+  "agents/schema/assembly/",
+  "agents/schema/templates/",
   ".surety/",
 ];
 

@@ -1,5 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { defineConfig } from "hardhat/config";
+import { configVariable, defineConfig } from "hardhat/config";
 import toolbox from "@nomicfoundation/hardhat-toolbox-mocha-ethers";
 
 const require = createRequire(import.meta.url);
@@ -18,6 +19,16 @@ const compiler = {
 /** How often each fuzz test is run; more than the default by SURETY_FUZZ_RUNS. */
 const runs = Number(process.env["SURETY_FUZZ_RUNS"] ?? 256);
 
+/** The networks of `deploy/networks`, for publishing the source of what `surety deploy` deployed there. */
+const folder = new URL("./deploy/networks/", import.meta.url);
+const published = readdirSync(folder)
+  .map(
+    (file) =>
+      JSON.parse(readFileSync(new URL(file, folder), "utf8")) as { name: string; chainId: number; rpcEnv: string },
+  )
+  .filter(({ name }) => name !== "localhost")
+  .map(({ name, chainId, rpcEnv }) => [name, { type: "http", chainId, url: configVariable(rpcEnv) }] as const);
+
 export default defineConfig({
   plugins: [toolbox],
   solidity: { profiles: { default: compiler, production: compiler } },
@@ -30,5 +41,8 @@ export default defineConfig({
   typechain: { outDir: "./sdk/src/types" },
   networks: {
     default: { type: "edr-simulated", chainType: "l1", hardfork: "prague" },
+    ...Object.fromEntries(published),
   },
+  // Etherscan and its likes want a key of whoever publishes; Blockscout and Sourcify do not.
+  verify: { etherscan: { apiKey: configVariable("ETHERSCAN_API_KEY") } },
 });

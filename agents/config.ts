@@ -3,26 +3,18 @@ import { dirname, resolve } from "node:path";
 import { isHexString } from "ethers";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { parseAmount, PARTS_PER_MILLION } from "#sdk/amount.ts";
+import { PARTS_PER_MILLION } from "#sdk/amount.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import { address, keySchema, keyWithPaths, type KeySource } from "./config/key.ts";
+import { chainSchema, withEndpoints, type ChainConfig } from "./config/chain.ts";
+import { executorSchema, type ExecutorConfig } from "./config/executor.ts";
+import { participantShape, type ParticipantSettings } from "./config/participant.ts";
+import { monitoringSchema, type MonitoringConfig } from "./config/monitoring.ts";
+import { serviceSchema, serviceWithPaths, type ServiceConfig } from "./config/service.ts";
+import { httpUrl, text, tokens, whole } from "./config/value.ts";
 
 /** Most bytes of a configuration file. */
 const MAX_CONFIG_BYTES = 64 * 1024;
-
-/** Where an agent's private key is. */
-export type KeySource =
-  | {
-      /** Name of an environment variable. */
-      env: string;
-    }
-  | {
-      /** A file that only the agent should be able to read. */
-      file: string;
-    }
-  | {
-      /** The key itself: for local chains only. */
-      hex: string;
-    };
 
 /** Where an agent keeps and finds content. */
 export type StorageConfig =
@@ -46,12 +38,17 @@ export type StorageConfig =
 /** How much an agent tells; see pino. */
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "silent";
 
+/** A JSON object a line for programs, or lines for people. */
+export type LogFormat = "json" | "pretty";
+
 /** What every agent is told. Paths are absolute once read from a file. */
 export interface AgentConfig {
   /** The agent's folder: journal, blocks, results. Made if missing. */
   home: string;
   /** HTTP(S) endpoints of the chain, in order of preference. */
   rpc: string[];
+  /** Finality, fees and money for gas. `rpc` may stand in it too. */
+  chain?: ChainConfig;
   /** The deployment's address book: path of its JSON file, or its content. */
   deployment: string | Record<string, unknown>;
   key: KeySource;
@@ -60,6 +57,15 @@ export interface AgentConfig {
   pollMs: number;
   /** Defaults to `info`. */
   logLevel: LogLevel;
+  /** Default: `pretty` if standard output is a terminal, else `json`. */
+  logFormat?: LogFormat;
+  /**
+   * How long an agent that was asked to end may take to finish what it has begun, seconds, 0 to 86,400. Defaults to 30.
+   * What is not finished by then is left for the next start.
+   */
+  drainSeconds: number;
+  /** Default: it tells nobody. */
+  monitoring?: MonitoringConfig;
 }
 
 /** What a compute node is told. */
@@ -74,9 +80,25 @@ export interface ComputeConfig extends AgentConfig {
   workers: number;
   /** Assignments worked on at once, 1 to 1000. Defaults to 1. */
   maxAssignments: number;
+  /** How long to keep what was delivered after its batch has ended, days, 0 to 3650. Defaults to 7. */
+  keepDays: number;
   /** Least price of a task to take it, tokens in decimals. Defaults to 0: whatever the class's floor allows. */
   minPrice: string;
+  /** What runs tasks. Default: the metered WebAssembly sandbox. */
+  executor?: ExecutorConfig;
+  /**
+   * Who is to own what the node has at stake and is paid, EIP-55. The node entrusts its accounts to it, once, and leaves
+   * stake and places in the pool to it. Default: nobody but the node.
+   */
+  owner?: string;
 }
+
+/** What a participant in evaluated jobs is told. */
+export interface ParticipantConfig extends AgentConfig, ParticipantSettings {}
+
+/** What is told to whom a node has entrusted its accounts. */
+export type OwnerConfig = Pick<AgentConfig, "home" | "rpc" | "chain" | "deployment" | "key" | "pollMs"> &
+  Pick<ComputeConfig, "class">;
 
 /** What a requester is told. */
 export interface RequesterConfig extends AgentConfig {
@@ -86,34 +108,11 @@ export interface RequesterConfig extends AgentConfig {
   fetchPatience: number;
   /** Where decrypted outputs go. Defaults to `results` in the home. */
   resultsFolder?: string;
+  /** What runs planted tasks and those of disputes. Default: the metered WebAssembly sandbox. */
+  executor?: ExecutorConfig;
+  /** Default: it serves nobody. */
+  service?: ServiceConfig;
 }
-
-const text = z.string().min(1).max(4096);
-const httpUrl = z.string().refine((url) => URL.canParse(url) && /^https?:/.test(url), {
-  error: "expected an address such as http://127.0.0.1:8545",
-});
-
-/** YAML and people write numbers either way. */
-const whole = (least: number, most: number) =>
-  z
-    .union([z.number(), z.string().regex(/^\d{1,16}$/)], { error: `expected a whole number from ${least} to ${most}` })
-    .transform(Number)
-    .pipe(z.int().min(least).max(most));
-
-const tokens = z
-  .union([z.string(), z.number()])
-  .transform(String)
-  .refine((amount) => isAmount(amount), { error: "expected an amount of tokens in decimals, such as 250.5" });
-
-const key = z.union(
-  [
-    z.strictObject({ env: text }),
-    z.strictObject({ file: text }),
-    z.strictObject({ hex: text.refine(isKey, { error: "not a key" }) }),
-  ],
-  // Nothing of the value is shown: it may be the key.
-  { error: "expected one of env (a variable), file (a path) and hex (32 bytes, 0x…)" },
-);
 
 const storage = z.discriminatedUnion(
   "kind",
@@ -129,34 +128,58 @@ const storage = z.discriminatedUnion(
   { error: "expected kind: embedded with gateways, or kind: kubo with url" },
 );
 
+const classId = z.string().refine((id) => isHexString(id, 32), { error: "expected 0x and 64 hexadecimal digits" });
+
 const agentShape = {
   home: text,
-  rpc: z.array(httpUrl).min(1),
+  rpc: z.array(httpUrl).min(1).optional(),
+  chain: chainSchema.optional(),
   deployment: z.union([text, z.record(z.string(), z.unknown())], { error: "expected the path of an address book" }),
-  key,
+  key: keySchema,
   storage,
   pollMs: whole(50, 60_000).default(500),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+  logFormat: z.enum(["json", "pretty"]).optional(),
+  drainSeconds: whole(0, 86_400).default(30),
+  monitoring: monitoringSchema.optional(),
 };
 
 /** The schema of {@link ComputeConfig}. Strict: unknown keys are refused. */
-export const computeConfigSchema = z.strictObject({
-  ...agentShape,
-  class: z.string().refine((id) => isHexString(id, 32), { error: "expected 0x and 64 hexadecimal digits" }),
-  slots: whole(1, 1000).default(1),
-  stake: tokens,
-  workers: whole(1, 256).default(1),
-  maxAssignments: whole(1, 1000).default(1),
-  minPrice: tokens.default("0"),
-});
+export const computeConfigSchema = z
+  .strictObject({
+    ...agentShape,
+    class: classId,
+    slots: whole(1, 1000).default(1),
+    stake: tokens,
+    workers: whole(1, 256).default(1),
+    maxAssignments: whole(1, 1000).default(1),
+    keepDays: whole(0, 3650).default(7),
+    minPrice: tokens.default("0"),
+    executor: executorSchema.optional(),
+    owner: address.optional(),
+  })
+  .transform(withEndpoints);
+
+const { home, rpc, chain, deployment, pollMs } = agentShape;
+/** The schema of {@link OwnerConfig}. Strict: unknown keys are refused. */
+export const ownerConfigSchema = z
+  .strictObject({ home, rpc, chain, deployment, key: keySchema, pollMs, class: classId })
+  .transform(withEndpoints);
 
 /** The schema of {@link RequesterConfig}. Strict: unknown keys are refused. */
-export const requesterConfigSchema = z.strictObject({
-  ...agentShape,
-  plantShare: whole(0, PARTS_PER_MILLION / 2).default(0),
-  fetchPatience: whole(1, 86_400).default(60),
-  resultsFolder: text.optional(),
-});
+export const requesterConfigSchema = z
+  .strictObject({
+    ...agentShape,
+    plantShare: whole(0, PARTS_PER_MILLION / 2).default(0),
+    fetchPatience: whole(1, 86_400).default(60),
+    resultsFolder: text.optional(),
+    executor: executorSchema.optional(),
+    service: serviceSchema.optional(),
+  })
+  .transform(withEndpoints);
+
+/** The schema of {@link ParticipantConfig}. Strict: unknown keys are refused. */
+export const participantConfigSchema = z.strictObject({ ...agentShape, ...participantShape }).transform(withEndpoints);
 
 /**
  * Reads the configuration of a compute node, YAML or JSON. Relative paths in it count from the file's folder.
@@ -168,6 +191,15 @@ export async function readComputeConfig(path: string): Promise<ComputeConfig> {
 }
 
 /**
+ * Reads the configuration of a node's owner, YAML or JSON. Relative paths in it count from the file's folder.
+ *
+ * @throws SuretyError `CONFIG_INVALID` (exit 2) with every problem there is.
+ */
+export async function readOwnerConfig(path: string): Promise<OwnerConfig> {
+  return withPaths(check(ownerConfigSchema, await readConfigFile(path), path), dirname(resolve(path)));
+}
+
+/**
  * Reads the configuration of a requester, YAML or JSON. Relative paths in it count from the file's folder.
  *
  * @throws SuretyError `CONFIG_INVALID` (exit 2) with every problem there is.
@@ -175,25 +207,38 @@ export async function readComputeConfig(path: string): Promise<ComputeConfig> {
 export async function readRequesterConfig(path: string): Promise<RequesterConfig> {
   const folder = dirname(resolve(path));
   const config = withPaths(check(requesterConfigSchema, await readConfigFile(path), path), folder);
-  return config.resultsFolder === undefined
-    ? config
-    : { ...config, resultsFolder: resolve(folder, config.resultsFolder) };
+  const { resultsFolder, service } = config;
+  return {
+    ...config,
+    ...(resultsFolder === undefined ? {} : { resultsFolder: resolve(folder, resultsFolder) }),
+    ...(service ? { service: serviceWithPaths(service, folder) } : {}),
+  };
+}
+
+/**
+ * Reads the configuration of a participant, YAML or JSON. Relative paths in it count from the file's folder.
+ *
+ * @throws SuretyError `CONFIG_INVALID` (exit 2) with every problem there is.
+ */
+export async function readParticipantConfig(path: string): Promise<ParticipantConfig> {
+  return withPaths(check(participantConfigSchema, await readConfigFile(path), path), dirname(resolve(path)));
 }
 
 /**
  * Reads what the configurations of all agents have in common, for commands that only look: a compute node's names what
- * it has at stake, a requester's does not.
+ * it has at stake, a participant's its jobs, a requester's neither.
  *
  * @throws SuretyError `CONFIG_INVALID` (exit 2) with every problem there is.
  */
 export async function readAgentConfig(path: string): Promise<AgentConfig> {
   const content = await readConfigFile(path);
-  const isCompute = typeof content === "object" && content !== null && "stake" in content;
-  const config: AgentConfig = check<z.ZodType<AgentConfig>>(
-    isCompute ? computeConfigSchema : requesterConfigSchema,
-    content,
-    path,
-  );
+  const names = (key: string): boolean => typeof content === "object" && content !== null && key in content;
+  const schema: z.ZodType<AgentConfig> = names("stake")
+    ? computeConfigSchema
+    : names("jobs")
+      ? participantConfigSchema
+      : requesterConfigSchema;
+  const config: AgentConfig = check(schema, content, path);
   return withPaths(config, dirname(resolve(path)));
 }
 
@@ -211,30 +256,9 @@ export function checkRequesterConfig(value: unknown): RequesterConfig {
   return check(requesterConfigSchema, value, "the configuration");
 }
 
-/**
- * The private key that a configuration points at, `0x` and 64 hexadecimal digits.
- *
- * @param environment Where variables are looked up.
- * @throws SuretyError `KEY_UNREADABLE` (exit 2) if it is not there or no key; its message never shows the value.
- */
-export async function readKey(source: KeySource, environment: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const place =
-    "env" in source ? `the variable ${source.env}` : "file" in source ? `the file ${source.file}` : "the configuration";
-  let value: string | undefined;
-  let cause: unknown;
-  if ("env" in source) value = environment[source.env];
-  else if ("hex" in source) value = source.hex;
-  else value = await readFile(source.file, "utf8").catch((error: unknown) => void (cause = error));
-  const digits = value?.trim().replace(/^0x/i, "").toLowerCase();
-  const found = digits === undefined ? undefined : `0x${digits}`;
-  if (found !== undefined && isKey(found)) return found;
-  const reason = value === undefined ? "cannot be read" : "does not hold a private key";
-  throw new SuretyError("KEY_UNREADABLE", `${place} ${reason}`, {
-    details: { place },
-    fix: "Put a private key there: 0x and 64 hexadecimal digits.",
-    cause,
-    exit: ExitStatus.badInput,
-  });
+/** As {@link checkComputeConfig}, for a participant. */
+export function checkParticipantConfig(value: unknown): ParticipantConfig {
+  return check(participantConfigSchema, value, "the configuration");
 }
 
 async function readConfigFile(path: string): Promise<unknown> {
@@ -264,10 +288,9 @@ function check<T extends z.ZodType>(schema: T, value: unknown, name: string): z.
   throw invalid(name, problems, parsed.error);
 }
 
-function withPaths<T extends AgentConfig>(config: T, folder: string): T {
+function withPaths<T extends Pick<AgentConfig, "home" | "deployment" | "key">>(config: T, folder: string): T {
   const deployment = typeof config.deployment === "string" ? resolve(folder, config.deployment) : config.deployment;
-  const source = "file" in config.key ? { file: resolve(folder, config.key.file) } : config.key;
-  return { ...config, home: resolve(folder, config.home), deployment, key: source };
+  return { ...config, home: resolve(folder, config.home), deployment, key: keyWithPaths(config.key, folder) };
 }
 
 function invalid(name: string, problems: readonly string[], cause?: unknown): SuretyError {
@@ -277,17 +300,4 @@ function invalid(name: string, problems: readonly string[], cause?: unknown): Su
     cause,
     exit: ExitStatus.badInput,
   });
-}
-
-function isKey(value: string): boolean {
-  return isHexString(value, 32) && BigInt(value) !== 0n;
-}
-
-function isAmount(amount: string): boolean {
-  try {
-    parseAmount(amount, 18);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,7 @@
-import { pino, type Logger } from "pino";
+import { Writable } from "node:stream";
+import { pino, type DestinationStream, type Logger, type LoggerOptions as PinoOptions } from "pino";
 import pretty from "pino-pretty";
-import type { LogLevel } from "./config.ts";
+import type { LogFormat, LogLevel } from "./config.ts";
 
 export type { Logger } from "pino";
 
@@ -12,12 +13,16 @@ export interface LoggerOptions {
   /** Which agent, on every line: `compute` or `requester`. */
   agent: string;
   level: LogLevel;
-  /** For people rather than programs. Defaults to whether standard output is a terminal. */
-  readable?: boolean;
+  /** Defaults to `pretty` if standard output is a terminal, else `json`. */
+  format?: LogFormat;
+  /** File that lines are added to instead of standard output. */
+  file?: string;
+  /** Told the code of each error that is logged as a warning or worse. */
+  onError?(code: string): void;
 }
 
 /**
- * The log of an agent on standard output, a JSON object a line. Messages are constants and ids are fields; secrets
+ * The log of an agent on standard output, or in a file, a JSON object a line. Messages are constants and ids are fields; secrets
  * are cut out.
  *
  * @example
@@ -26,8 +31,8 @@ export interface LoggerOptions {
  * logger.info({ batchId }, "claimed a slice");
  * ```
  */
-export function createLogger({ agent, level, readable = process.stdout.isTTY }: LoggerOptions): Logger {
-  const options = {
+export function createLogger({ agent, level, format, file, onError }: LoggerOptions): Logger {
+  const options: PinoOptions = {
     level,
     base: { agent, pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -37,12 +42,57 @@ export function createLogger({ agent, level, readable = process.stdout.isTTY }: 
       paths: SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
       censor: "[secret]",
     },
+    hooks: {
+      logMethod(args, method, number) {
+        const { error } = Object(args[0]) as { error?: unknown };
+        if (onError && error !== undefined && number >= pino.levels.values["warn"]!) onError(codeOf(error));
+        method.apply(this, args);
+      },
+      // JSON leaves these as they are, and some terminals obey them.
+      streamWrite: withoutOrders,
+    },
   };
   // Synchronous, so that a killed process has said what it did.
-  const destination = readable
-    ? pretty({ sync: true, ignore: "pid,agent", translateTime: "SYS:HH:MM:ss" })
-    : pino.destination({ fd: 1, sync: true });
-  return pino(options, destination);
+  const place = file === undefined ? { fd: 1 } : { dest: file, mkdir: true };
+  const output = forgiving(pino.destination({ ...place, sync: true }));
+  const isSeen = file === undefined && process.stdout.isTTY;
+  if ((format ?? (isSeen ? "pretty" : "json")) === "json") return pino(options, output);
+  const terminal = new Writable({
+    decodeStrings: false,
+    write: (text: string, _, written) => {
+      output.write(withoutOrders(text));
+      written();
+    },
+  });
+  const settings = { sync: true, ignore: "pid,agent", translateTime: "SYS:HH:MM:ss", destination: terminal };
+  return pino(options, pretty(settings));
+}
+
+/** A disk without room for the log must not end the agent: what could not be written is tried again with the next line. */
+function forgiving(destination: DestinationStream): DestinationStream {
+  return {
+    write: (line) => {
+      try {
+        destination.write(line);
+      } catch {
+        // Nowhere to say it.
+      }
+    },
+  };
+}
+
+/** Text with control characters above ASCII, and those that turn its direction, written as JSON may write any. */
+function withoutOrders(text: string): string {
+  return text.replaceAll(
+    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** `UNEXPECTED` where nobody gave it a code. */
+function codeOf(error: unknown): string {
+  const { code } = Object(error) as { code?: unknown };
+  return typeof code === "string" ? code : "UNEXPECTED";
 }
 
 /** An error with its code, what it was caused by, and bigints as text. */
@@ -51,11 +101,22 @@ function plainError(error: unknown): unknown {
   const { code, details } = error as { code?: string; details?: object };
   return {
     code,
-    message: error.message,
-    details:
-      details &&
-      JSON.parse(JSON.stringify(details, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value))),
-    stack: error.stack,
+    message: withoutSecrets(error.message),
+    details: details && JSON.parse(JSON.stringify(details, (_, value: unknown) => plainDetail(value))),
+    stack: error.stack && withoutSecrets(error.stack),
     cause: error.cause === undefined ? undefined : plainError(error.cause),
   };
+}
+
+function plainDetail(value: unknown): unknown {
+  if (typeof value === "bigint") return String(value);
+  return typeof value === "string" ? withoutSecrets(value) : value;
+}
+
+/** Addresses of HTTP without the parts that secrets travel in: name and password, and what follows a question mark. */
+function withoutSecrets(text: string): string {
+  return text.replaceAll(
+    /(https?:\/\/)(?:[^\s/?#@"']*@)?([^\s?#"']*)(?:[?#][^\s"']*)?/gi,
+    (_, scheme: string, rest: string) => scheme + rest,
+  );
 }

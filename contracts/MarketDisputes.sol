@@ -102,7 +102,7 @@ contract MarketDisputes is IDisputes, MarketCases {
         require(member <= panel.answers.length, NotPermitted(msg.sender, panel.submission.node));
         // The accused's lock is its bond: being poor is not being wrong.
         uint96 bond = case_.panel.state.accused & (1 << member) != 0 ? 0 : _challengeBond;
-        _putUp(terms, case_.context.id, bond);
+        _putUp(terms, case_.context.id, panel, bond);
         _book.juries[Disputes.juryKey(case_.key, 0)].appellant = msg.sender;
         _book.juries[Disputes.juryKey(case_.key, 0)].bond = bond;
         _begin(terms, case_, Matter.Exception, Stage.Opening, case_.panel.state.witness, 0, false);
@@ -236,7 +236,7 @@ contract MarketDisputes is IDisputes, MarketCases {
         );
         uint96 bond = uint96(Pricing.jurySeats(terms, case_.dispute.tier + 1) * terms.verifierPrice);
         if (msg.sender != terms.requester && case_.dispute.tier == 0 && _stakesItsLock(panel, case_)) bond = 0;
-        _putUp(terms, case_.context.id, bond);
+        _putUp(terms, case_.context.id, panel, bond);
         Disputes.callJury(_book, terms, case_, case_.dispute, msg.sender, bond);
     }
 
@@ -264,10 +264,11 @@ contract MarketDisputes is IDisputes, MarketCases {
     }
 
     /// @dev Takes the caller's bond: the requester's out of its money, anybody else's out of its stake.
-    function _putUp(Terms calldata terms, BatchId id, uint96 bond) private {
+    function _putUp(Terms calldata terms, BatchId id, Settlement calldata panel, uint96 bond) private {
         if (bond == 0) return;
         if (msg.sender == terms.requester) vault.lock(BatchId.unwrap(id), msg.sender, bond);
-        else registry.commitSeat(msg.sender, bond);
+        else if (_memberOf(panel, msg.sender) <= panel.answers.length) registry.commitSeat(msg.sender, bond);
+        else registry.commitBond(terms.class, msg.sender, bond);
     }
 
     /// @dev Whether the caller is a member that loses its lock if the dispute stays as it is: that is bond enough.

@@ -92,68 +92,52 @@ contract Registry is IRegistry {
 
     /// @inheritdoc IRegistry
     function stake(address market, uint88 amount) external {
-        require(amount != 0, ZeroStake());
-        NodeState storage node = _nodes[market][msg.sender];
-        uint88 total = node.stake + amount;
-        node.stake = total;
-        emit Staked(market, msg.sender, amount, total);
+        _stake(market, msg.sender, amount);
+    }
 
-        vault.lock(_lockId(market, msg.sender), msg.sender, amount);
+    /// @inheritdoc IRegistry
+    function stakeFor(address market, address node, uint88 amount) external {
+        _stake(market, node, amount);
     }
 
     /// @inheritdoc IRegistry
     function unstake(address market, uint88 amount) external {
-        require(amount != 0, ZeroStake());
-        NodeState storage node = _nodes[market][msg.sender];
-        uint256 freeStake = _freeStake(node);
-        require(freeStake >= amount, InsufficientStake(msg.sender, freeStake, amount));
-        Unbonding storage unbonding = _unbonding[market][msg.sender];
-        uint48 availableAt = (block.timestamp + unbondingPeriod).toUint48();
-        node.stake -= amount;
-        unbonding.amount += amount;
-        unbonding.availableAt = availableAt;
-        emit Unstaked(market, msg.sender, amount, availableAt);
+        _unstake(market, msg.sender, amount);
+    }
+
+    /// @inheritdoc IRegistry
+    function unstakeFor(address market, address node, uint88 amount) external {
+        _unstake(market, node, amount);
     }
 
     /// @inheritdoc IRegistry
     function withdrawStake(address market) external {
-        Unbonding memory unbonding = _unbonding[market][msg.sender];
-        require(unbonding.amount != 0, NothingUnbonding(msg.sender));
-        require(block.timestamp >= unbonding.availableAt, TooEarly(block.timestamp, unbonding.availableAt));
-        delete _unbonding[market][msg.sender];
-        emit StakeWithdrawn(market, msg.sender, unbonding.amount);
+        _withdrawStake(market, msg.sender);
+    }
 
-        Payment[] memory payments = new Payment[](1);
-        payments[0] = Payment(msg.sender, unbonding.amount);
-        vault.release(_lockId(market, msg.sender), payments, 0);
+    /// @inheritdoc IRegistry
+    function withdrawStakeFor(address market, address node) external {
+        _requireHand(node);
+        _withdrawStake(market, node);
     }
 
     /// @inheritdoc IRegistry
     function joinPool(address market, ClassId classId, uint24 slot) external returns (uint24) {
-        ClassState storage state = _classes[market][classId];
-        require(state.runtime != Runtime.None, UnknownClass(classId));
-        uint24 slots = state.slots;
-        // Whoever wants just any place must not lose a race for the next one.
-        if (slot > slots) slot = slots;
-        require(_slots[market][classId][slot].node == address(0), SlotTaken(slot, slots));
-        NodeState storage node = _nodes[market][msg.sender];
-        require(node.stake >= minStake, StakeBelowMinimum(msg.sender, node.stake, minStake));
-        uint256 freeStake = _freeStake(node);
-        require(freeStake >= state.slotStake, InsufficientStake(msg.sender, freeStake, state.slotStake));
+        return _join(market, classId, msg.sender, slot);
+    }
 
-        uint48 activeFrom = (block.timestamp + activationDelay).toUint48();
-        node.backing += state.slotStake;
-        _slots[market][classId][slot] = Slot(msg.sender, activeFrom, FOREVER);
-        if (slot == slots) state.slots = slots + 1;
-        if (++_slotsHeld[market][classId][msg.sender] == 1) ++state.nodes;
-        emit Joined(classId, msg.sender, slot, activeFrom);
-        return slot;
+    /// @inheritdoc IRegistry
+    function joinPoolFor(address market, ClassId classId, address node, uint24 slot) external returns (uint24) {
+        return _join(market, classId, node, slot);
     }
 
     /// @inheritdoc IRegistry
     function leavePool(address market, ClassId classId, uint24 slot) external {
         address holder = _slots[market][classId][slot].node;
-        require(holder == msg.sender, NotSlotHolder(slot, holder, msg.sender));
+        require(
+            holder == msg.sender || (holder != address(0) && vault.ownerOf(address(this), holder) == msg.sender),
+            NotSlotHolder(slot, holder, msg.sender)
+        );
         _leave(market, classId, slot);
     }
 
@@ -195,13 +179,17 @@ contract Registry is IRegistry {
 
     /// @inheritdoc IRegistry
     function commitSeat(address node, uint96 amount) external {
-        NodeState storage state = _nodes[msg.sender][node];
-        uint256 freeStake = state.stake - state.committed;
-        require(freeStake >= amount, InsufficientStake(node, freeStake, amount));
-        unchecked {
-            // As above.
-            state.committed += uint88(amount);
+        _commit(node, amount);
+    }
+
+    /// @inheritdoc IRegistry
+    function commitBond(ClassId classId, address node, uint96 amount) external {
+        // Among strangers' nodes the bond would be theirs who take it: the owner chose the classes.
+        if (_slotsHeld[msg.sender][classId][node] == 0) {
+            address owner = vault.ownerOf(address(this), node);
+            require(owner == address(0), NotInHand(node, owner, node));
         }
+        _commit(node, amount);
     }
 
     /// @inheritdoc IRegistry
@@ -278,6 +266,64 @@ contract Registry is IRegistry {
         }
     }
 
+    function _stake(address market, address node, uint88 amount) private {
+        require(amount != 0, ZeroStake());
+        NodeState storage state = _nodes[market][node];
+        uint88 total = state.stake + amount;
+        state.stake = total;
+        emit Staked(market, node, amount, total);
+
+        vault.pledge(_lockId(market, node), node, msg.sender, amount);
+    }
+
+    function _unstake(address market, address node, uint88 amount) private {
+        require(amount != 0, ZeroStake());
+        _requireHand(node);
+        NodeState storage state = _nodes[market][node];
+        uint256 freeStake = _freeStake(state);
+        require(freeStake >= amount, InsufficientStake(node, freeStake, amount));
+        Unbonding storage unbonding = _unbonding[market][node];
+        uint48 availableAt = (block.timestamp + unbondingPeriod).toUint48();
+        state.stake -= amount;
+        unbonding.amount += amount;
+        unbonding.availableAt = availableAt;
+        emit Unstaked(market, node, amount, availableAt);
+    }
+
+    function _withdrawStake(address market, address node) private {
+        Unbonding memory unbonding = _unbonding[market][node];
+        require(unbonding.amount != 0, NothingUnbonding(node));
+        require(block.timestamp >= unbonding.availableAt, TooEarly(block.timestamp, unbonding.availableAt));
+        delete _unbonding[market][node];
+        emit StakeWithdrawn(market, node, unbonding.amount);
+
+        Payment[] memory payments = new Payment[](1);
+        payments[0] = Payment(node, unbonding.amount);
+        vault.release(_lockId(market, node), payments, 0);
+    }
+
+    function _join(address market, ClassId classId, address node, uint24 slot) private returns (uint24) {
+        ClassState storage state = _classes[market][classId];
+        require(state.runtime != Runtime.None, UnknownClass(classId));
+        uint24 slots = state.slots;
+        // Whoever wants just any place must not lose a race for the next one.
+        if (slot > slots) slot = slots;
+        require(_slots[market][classId][slot].node == address(0), SlotTaken(slot, slots));
+        _requireHand(node);
+        NodeState storage held = _nodes[market][node];
+        require(held.stake >= minStake, StakeBelowMinimum(node, held.stake, minStake));
+        uint256 freeStake = _freeStake(held);
+        require(freeStake >= state.slotStake, InsufficientStake(node, freeStake, state.slotStake));
+
+        uint48 activeFrom = (block.timestamp + activationDelay).toUint48();
+        held.backing += state.slotStake;
+        _slots[market][classId][slot] = Slot(node, activeFrom, FOREVER);
+        if (slot == slots) state.slots = slots + 1;
+        if (++_slotsHeld[market][classId][node] == 1) ++state.nodes;
+        emit Joined(classId, node, slot, activeFrom);
+        return slot;
+    }
+
     function _leave(address market, ClassId classId, uint24 slot) private {
         Slot storage held = _slots[market][classId][slot];
         require(held.leftAt == FOREVER, SlotLeft(slot, held.leftAt));
@@ -285,6 +331,23 @@ contract Registry is IRegistry {
         held.leftAt = leftAt;
         if (--_slotsHeld[market][classId][held.node] == 0) --_classes[market][classId].nodes;
         emit Left(classId, held.node, slot, leftAt);
+    }
+
+    /// @dev Commits stake of the calling market, slot backing included.
+    function _commit(address node, uint96 amount) private {
+        NodeState storage state = _nodes[msg.sender][node];
+        uint256 freeStake = state.stake - state.committed;
+        require(freeStake >= amount, InsufficientStake(node, freeStake, amount));
+        unchecked {
+            // `amount <= freeStake <= stake`, which fits 88 bits.
+            state.committed += uint88(amount);
+        }
+    }
+
+    /// @dev Reverts unless the caller disposes of the node's account: its owner, or the node where it is not entrusted.
+    function _requireHand(address node) private view {
+        address owner = vault.ownerOf(address(this), node);
+        require(msg.sender == (owner == address(0) ? node : owner), NotInHand(node, owner, msg.sender));
     }
 
     /// @dev Stake that backs nothing; zero after losses that ate into the backing.

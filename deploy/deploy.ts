@@ -1,11 +1,9 @@
-import { readFile } from "node:fs/promises";
 import {
   ContractFactory,
   getCreateAddress,
   isError,
   JsonRpcProvider,
   Wallet,
-  type InterfaceAbi,
   type Provider,
   type TransactionReceipt,
   type TransactionRequest,
@@ -15,13 +13,23 @@ import * as calls from "#sdk/calls.ts";
 import type { Deployment } from "#sdk/deployment.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import type { JsonRpc } from "#sdk/json-rpc.ts";
-import * as reads from "#sdk/reads.ts";
-import { classIdOf, type HostClass } from "#sdk/terms.ts";
+import { addressBook, deployedClasses, type DeployedClassName } from "./address-book.ts";
+import { readArtifact } from "./artifact.ts";
 import type { DeployParameters } from "./parameters.ts";
 
 /** What is deployed, in order. */
 export type DeployStep =
-  "token" | "vault" | "registry" | "verdicts" | "juries" | "disputes" | "panels" | "market" | "class";
+  | "token"
+  | "vault"
+  | "registry"
+  | "verdicts"
+  | "juries"
+  | "disputes"
+  | "panels"
+  | "market"
+  | "schemas"
+  | "requests"
+  | `class ${DeployedClassName}`;
 
 /** What {@link deploySurety} takes. */
 export interface DeployRequest {
@@ -40,13 +48,8 @@ interface Sent {
   mined: Promise<void>;
 }
 
-interface Artifact {
-  abi: InterfaceAbi;
-  bytecode: string;
-}
-
 /**
- * Deploys all contracts and the class `wasm` to a chain, from the compiled artifacts and without Hardhat.
+ * Deploys all contracts and the classes `wasm` and `container` to a chain, from the compiled artifacts and without Hardhat.
  *
  * @throws `ARTIFACTS_MISSING` if the contracts were not compiled; `DEPLOY_REVERTED` if the chain refused one; and what
  * ethers throws for a chain that cannot be reached or an account without money.
@@ -104,9 +107,10 @@ async function deployWith(provider: Provider, request: DeployRequest): Promise<D
       ? { address: parameters.token.address, mined: Promise.resolve() }
       : await create("token", "SuretyToken", [wallet.address, parameters.token.supply]);
   const vault = await create("vault", "Vault", [token.address]);
-  const { minStake, activationDelay, unbondingPeriod } = parameters;
+  const { minStake, activationDelay, unbondingPeriod, minWindow, maxWindow, dropInterval } = parameters;
   const registry = await create("registry", "Registry", [vault.address, minStake, activationDelay, unbondingPeriod]);
-  await Promise.all([token.mined, vault.mined, registry.mined]);
+  const schemas = await create("schemas", "Schemas", [dropInterval]);
+  await Promise.all([token.mined, vault.mined, registry.mined, schemas.mined]);
   const base = [vault.address, registry.address, parameters];
   // Each part hands what it does not know to the one before it here, and checks that one when it is made.
   const verdicts = await create("verdicts", "MarketVerdicts", base);
@@ -118,37 +122,26 @@ async function deployWith(provider: Provider, request: DeployRequest): Promise<D
   const panels = await create("panels", "MarketPanels", [...base, disputes.address]);
   await panels.mined;
   const market = await create("market", "Market", [...base, panels.address]);
-  const wasm: HostClass = {
-    market: market.address,
-    runtime: "wasm",
-    fullSlash: parameters.fullSlash,
-    slotStake: parameters.slotStake,
-    priceFloor: parameters.priceFloor,
-    resources: parameters.resources,
-  };
-  const wasmClass = await send("class", registry.address, calls.createClass(registry.address, wasm));
-  await Promise.all([market.mined, wasmClass.mined]);
+  const requests = await create("requests", "Requests", [vault.address, schemas.address, minWindow, maxWindow]);
+  const created: Sent[] = [];
+  for (const { name, terms } of deployedClasses(market.address, parameters)) {
+    created.push(await send(`class ${name}`, registry.address, calls.createClass(registry.address, terms)));
+  }
+  await Promise.all([market, requests, ...created].map(({ mined }) => mined));
 
-  const { minWindow, maxWindow, finalDepth, drawDelay, bondFixed, bondShare, challengeBond } = parameters;
-  const rpc = callsThrough(provider);
-  return {
-    chainId,
-    token: {
-      address: token.address,
-      symbol: await reads.symbol(rpc, token.address),
-      decimals: await reads.decimals(rpc, token.address),
+  return addressBook(
+    callsThrough(provider),
+    {
+      token: token.address,
+      vault: vault.address,
+      registry: registry.address,
+      market: market.address,
+      panels: panels.address,
+      schemas: schemas.address,
+      requests: requests.address,
     },
-    vault: vault.address,
-    registry: registry.address,
-    market: market.address,
-    panels: panels.address,
-    startBlock,
-    parameters: {
-      ...{ minWindow, maxWindow, finalDepth, drawDelay, bondFixed, bondShare, challengeBond },
-      ...{ minStake, activationDelay, unbondingPeriod },
-    },
-    classes: [{ name: "wasm", id: classIdOf(wasm), terms: wasm }],
-  };
+    { chainId, startBlock, parameters },
+  );
 }
 
 /** Calls only: not every provider of ethers has a raw `send`. */
@@ -161,20 +154,6 @@ async function waitFor(response: TransactionResponse, signal: AbortSignal | unde
     signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
   return (await Promise.race([response.wait(), aborted]))!;
-}
-
-async function readArtifact(name: string): Promise<Artifact> {
-  try {
-    const file = new URL(`../artifacts/contracts/${name}.sol/${name}.json`, import.meta.url);
-    return JSON.parse(await readFile(file, "utf8")) as Artifact;
-  } catch (cause) {
-    throw new SuretyError("ARTIFACTS_MISSING", `the contract ${name} is not compiled`, {
-      details: { contract: name },
-      fix: "Run npm run build.",
-      exit: ExitStatus.badInput,
-      cause,
-    });
-  }
 }
 
 /** Names the step that the chain refused; all else passes. */

@@ -3,8 +3,7 @@ import { isAddress, getAddress } from "ethers";
 import { z } from "zod";
 import { MAX_AMOUNT, PARTS_PER_MILLION } from "#sdk/amount.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
-import { minimumSlash } from "#sdk/job-spec.ts";
-import { leastUnbondingPeriod } from "#sdk/pricing.ts";
+import { leastUnbondingPeriod, minimumSlash } from "#sdk/pricing.ts";
 
 /** Seconds up to 2^32-1, as the market keeps them. */
 const seconds = z
@@ -19,6 +18,11 @@ const amount = (bits: bigint) =>
     .regex(/^\d{1,30}n$/, 'expected base units as text that ends in n, such as "1000n"')
     .transform((text) => BigInt(text.slice(0, -1)))
     .refine((units) => units > 0n && units < 2n ** bits && units <= MAX_AMOUNT, `expected 1 to 2^${bits} - 1`);
+
+const contentHash = z.string().regex(/^0x[0-9a-f]{64}$/, "expected 0x and 64 lower-case hexadecimal digits");
+
+/** Seconds between two drops by one admin where a parameter file does not say: a day. */
+const DROP_INTERVAL = 86_400;
 
 const fields = {
   minWindow: seconds.min(1),
@@ -38,7 +42,9 @@ const fields = {
   slotStake: amount(80n),
   priceFloor: amount(96n),
   fullSlash: z.boolean(),
-  resources: z.string().regex(/^0x[0-9a-f]{64}$/, "expected 0x and 64 lower-case hexadecimal digits"),
+  resources: contentHash,
+  containerResources: contentHash,
+  dropInterval: seconds.min(1).default(DROP_INTERVAL),
 };
 const address = z
   .string()
@@ -67,12 +73,17 @@ export interface DeployParameters {
   minStake: bigint;
   activationDelay: number;
   unbondingPeriod: number;
-  /** Of the class `wasm`; so are the next three. */
+  /** Of the classes `wasm` and `container`; so is the next. */
   slotStake: bigint;
   priceFloor: bigint;
+  /** Of the class `wasm`; so is the next. */
   fullSlash: boolean;
   /** Content id, 32 bytes, hexadecimal. */
   resources: string;
+  /** The same of the class `container`. */
+  containerResources: string;
+  /** Least time between two drops by one admin of a job schema. Default: a day. */
+  dropInterval: number;
   /** The token to use: one that is there, or a new one with this supply, minted to the deployer. */
   token: { address: string } | { supply: bigint };
 }

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 /*
- * Measures what the contracts cost and compares it with test/contracts/gas.json: `npm run gas`. With
+ * Measures what the contracts cost and compares it with bench/gas.json: `npm run gas`. With
  * SURETY_UPDATE_GAS=1 it writes that file anew.
  */
 

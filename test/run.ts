@@ -46,10 +46,13 @@ const suites: Suite[] = [
   },
   mocha("sdk", "the SDK"),
   mocha("executor", "the sandbox"),
+  mocha("hostile", "strangers' programs, documents and images that mean harm", 240_000),
   mocha("agents", "the agents' parts and decisions"),
   mocha("examples", "the example programs"),
+  mocha("bench", "what the benchmarks reckon with"),
   mocha("cli", "the command line"),
   mocha("flows", "whole markets, in processes of their own", 900_000),
+  mocha("soak", "whole markets under random faults: the beginning of `npm run soak`", 900_000),
 ];
 
 function mocha(name: string, about: string, timeout = 60_000): Suite {

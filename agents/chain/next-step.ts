@@ -1,5 +1,5 @@
 import type { Attempt, Inclusion, Intent, IntentFailure } from "../journal/intent-table.ts";
-import { offer, raise, type FeeMarket, type Fees } from "./fees.ts";
+import { offer, raise, standingOffer, type FeeCaps, type FeeMarket, type Fees } from "./fees.ts";
 
 /** What the chain shows of an intent. */
 export interface ChainView {
@@ -18,12 +18,10 @@ export interface ChainView {
 }
 
 /** How the sender is to behave. */
-export interface SendingPolicy {
-  /** The most to offer, wei per gas. */
-  feeCap: bigint;
+export interface SendingPolicy extends FeeCaps {
   /** Blocks to wait for an attempt before a dearer one. */
   bumpAfterBlocks: number;
-  /** With less than this many seconds to the deadline every block without the transaction is answered by a bump. */
+  /** With less than this many seconds to the deadline every block without the transaction is answered by a bump, and what waits for lower fees is signed at the cap. */
   urgentSeconds: number;
 }
 
@@ -62,8 +60,10 @@ export function nextStep(intent: Intent, view: ChainView, policy: SendingPolicy)
   if (intent.status === "final" || intent.status === "failed") return { do: "wait" };
   if (!newest || intent.nonce === undefined) {
     if (late) return { do: "fail", failure: deadlinePassed(intent) };
-    const fees = offer(view.market, policy.feeCap);
-    return fees ? { do: "sign", fees } : { do: "wait" };
+    const fees = offer(view.market, policy);
+    if (fees) return { do: "sign", fees };
+    // Nothing is left to wait for: should the base fee fall in time, the transaction is there.
+    return isUrgent(intent, view, policy) ? { do: "sign", fees: standingOffer(view.market, policy) } : { do: "wait" };
   }
   if (view.inclusion) return followInclusion(intent, view.inclusion, view.finalNumber);
   if (intent.status === "mined") return { do: "retract" };
@@ -76,7 +76,7 @@ export function nextStep(intent: Intent, view: ChainView, policy: SendingPolicy)
     newest.purpose !== purpose ||
     (intent.trouble?.kind === "underpriced" && attemptsAt(intent, view.head.number) < MAX_BUMPS_PER_BLOCK) ||
     view.head.number - newest.signedAt >= patience(intent, view, policy);
-  const fees = impatient ? raise(newest, view.market, policy.feeCap) : undefined;
+  const fees = impatient ? raise(newest, view.market, policy) : undefined;
   if (fees) return { do: "bump", purpose, fees };
   return intent.status === "signed" || !view.known ? { do: "broadcast" } : { do: "wait" };
 }
@@ -93,8 +93,11 @@ function followInclusion(intent: Intent, inclusion: Inclusion, finalNumber: numb
 }
 
 function patience(intent: Intent, view: ChainView, policy: SendingPolicy): number {
-  const left = (intent.deadline ?? Infinity) - view.head.timestamp;
-  return left < policy.urgentSeconds ? 1 : policy.bumpAfterBlocks;
+  return isUrgent(intent, view, policy) ? 1 : policy.bumpAfterBlocks;
+}
+
+function isUrgent(intent: Intent, view: ChainView, policy: SendingPolicy): boolean {
+  return (intent.deadline ?? Infinity) - view.head.timestamp < policy.urgentSeconds;
 }
 
 /** Why a call that came too late failed. */

@@ -1,57 +1,42 @@
 import pRetry, { AbortError } from "p-retry";
+import { systemClock, type Clock } from "#sdk/clock.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import type { JsonRpc } from "#sdk/json-rpc.ts";
+import { Endpoint, RpcError, saysMissing, type RpcEndpoint } from "./endpoint.ts";
+
+export { RpcError, type RpcEndpoint } from "./endpoint.ts";
 
 /** Where a {@link HttpRpc} asks, and how patiently. */
 export interface HttpRpcOptions {
   /** HTTP(S) endpoints in order of preference; at least one. */
-  urls: readonly string[];
-  /** If given, an endpoint on another chain is never used. */
+  urls: readonly (string | RpcEndpoint)[];
+  /** If given, an endpoint on another chain is not used. */
   chainId?: number;
-  /** An endpoint that takes longer has failed, in milliseconds. Default 10000. */
+  /** An endpoint that takes longer has failed, in milliseconds, unless it says otherwise itself. Default 10000. */
   timeoutMs?: number;
   /** How often to go through all endpoints again after the first time. Default 3. */
   retries?: number;
   /** The wait before the second try, in milliseconds; it doubles each time. Default 250. */
   backoffMs?: number;
+  /** How long a request waits at most for endpoints that asked to be left alone, in milliseconds. Default 10000. */
+  patienceMs?: number;
+  /** Told once each time an endpoint is put aside, by its host, and why. */
+  onTrouble?(error: SuretyError): void;
 }
 
 /** What a {@link HttpRpc} works with. */
 export interface HttpRpcDependencies {
   /** Default: the platform's. */
   fetch?: typeof fetch;
-}
-
-/** The node understood the request and refused it: `RPC_ERROR`. */
-export class RpcError extends SuretyError {
-  override readonly name = "RpcError";
-  /** JSON-RPC's or the node's own, e.g. 3 for a revert. */
-  readonly rpcCode: number;
-  /** As the node sent it: for a revert usually the returned bytes. */
-  readonly data: unknown;
-
-  constructor(method: string, error: { code: number; message: string; data?: unknown }) {
-    super("RPC_ERROR", `${method}: ${error.message}`, {
-      details: { method, rpcCode: error.code, data: typeof error.data === "string" ? error.data : undefined },
-      exit: ExitStatus.unavailable,
-    });
-    this.rpcCode = error.code;
-    this.data = error.data;
-  }
-}
-
-/** A rate limit or an overloaded back end, said in JSON-RPC: another endpoint, or the same one later, may answer. */
-const BUSY_CODES = new Set([-32005, -32029, 429]);
-
-interface Endpoint {
-  url: string;
-  checked: boolean;
-  refused?: SuretyError;
+  /** Default: the machine's. */
+  clock?: Clock;
 }
 
 /**
  * JSON-RPC over HTTP that survives failing endpoints: each request goes to the endpoint that answered last, then to
- * the others, then, after a growing pause, around again.
+ * the others, then, after a growing pause, around again. Endpoints that failed a moment ago come last; those that asked
+ * to be left alone (`Retry-After`) are; those that somebody caught with what cannot be are asked only while there is no
+ * other. Signed transactions go to all of them, so that none can hold one back.
  *
  * @example
  * ```ts
@@ -60,22 +45,33 @@ interface Endpoint {
  * ```
  */
 export class HttpRpc implements JsonRpc {
-  readonly #endpoints: Endpoint[];
-  readonly #options: Required<Omit<HttpRpcOptions, "urls" | "chainId">> & { chainId?: number };
-  readonly #fetch: typeof fetch;
-  #preferred = 0;
-  #nextId = 1;
+  /** Each endpoint by itself, in order of preference: for who compares what they say. */
+  readonly endpoints: readonly Endpoint[];
+  readonly #options: Required<Omit<HttpRpcOptions, "urls" | "chainId" | "onTrouble">>;
+  readonly #clock: Clock;
+  #answering: Endpoint;
 
   constructor(options: HttpRpcOptions, dependencies: HttpRpcDependencies = {}) {
-    if (options.urls.length === 0 || !options.urls.every((url) => URL.canParse(url) && /^https?:/.test(url))) {
-      throw new SuretyError("RPC_URL_INVALID", `not HTTP endpoints: ${options.urls.join(", ") || "none"}`, {
-        fix: "Give at least one endpoint such as http://127.0.0.1:8545.",
-        exit: ExitStatus.badInput,
-      });
+    const wanted = options.urls.map((each) => (typeof each === "string" ? { url: each } : each));
+    if (wanted.length === 0 || !wanted.every(({ url }) => URL.canParse(url) && /^https?:/.test(url))) {
+      throw new SuretyError(
+        "RPC_URL_INVALID",
+        `not HTTP endpoints: ${wanted.map(({ url }) => url).join(", ") || "none"}`,
+        {
+          fix: "Give at least one endpoint such as http://127.0.0.1:8545.",
+          exit: ExitStatus.badInput,
+        },
+      );
     }
-    this.#options = { timeoutMs: 10_000, retries: 3, backoffMs: 250, ...options };
-    this.#endpoints = options.urls.map((url) => ({ url, checked: options.chainId === undefined }));
-    this.#fetch = dependencies.fetch ?? fetch;
+    const { timeoutMs = 10_000, retries = 3, backoffMs = 250, patienceMs = 10_000, chainId, onTrouble } = options;
+    this.#options = { timeoutMs, retries, backoffMs, patienceMs };
+    this.#clock = dependencies.clock ?? systemClock;
+    const names = namesOf(wanted);
+    this.endpoints = wanted.map(
+      (each, index) =>
+        new Endpoint(each, { name: names[index] as string, chainId, timeoutMs, onTrouble }, dependencies),
+    );
+    this.#answering = this.endpoints[0] as Endpoint;
   }
 
   /**
@@ -89,99 +85,95 @@ export class HttpRpc implements JsonRpc {
     params: readonly unknown[] = [],
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<unknown> {
+    const { retries, backoffMs } = this.#options;
     return pRetry(() => this.#askAround(method, params, signal), {
-      retries: this.#options.retries,
-      minTimeout: this.#options.backoffMs,
+      retries,
+      minTimeout: backoffMs,
       factor: 2,
       randomize: true,
       signal,
     });
   }
 
+  /** What it answered last cannot be: the endpoint that it came from is put aside for a while, if there is another. */
+  blame(error: SuretyError): void {
+    if (this.endpoints.length > 1) this.#answering.blame(error);
+  }
+
   async #askAround(method: string, params: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
+    await this.#waitForLimits(signal);
+    if (method === "eth_sendRawTransaction") return this.#tellAll(params, signal);
     const failures: unknown[] = [];
-    const size = this.#endpoints.length;
-    for (let step = 0; step < size; step += 1) {
-      const index = (this.#preferred + step) % size;
-      const endpoint = this.#endpoints[index] as Endpoint;
-      if (endpoint.refused) continue;
+    for (const endpoint of this.#inTurn()) {
       try {
-        if (!endpoint.checked) await this.#check(endpoint, signal);
-        const result = await this.#ask(endpoint.url, method, params, signal);
-        this.#preferred = index;
+        const result = await endpoint.request(method, params, { signal });
+        this.#answering = endpoint;
         return result;
       } catch (error) {
         signal?.throwIfAborted();
-        if (error instanceof RpcError) throw new AbortError(error);
+        if (error instanceof RpcError && !saysMissing(error)) throw new AbortError(error);
         failures.push(error);
       }
     }
-    const refusal = this.#endpoints.every((endpoint) => endpoint.refused) && this.#endpoints[0]?.refused;
-    if (refusal) throw new AbortError(refusal);
-    const reasons = failures.map((failure) => (failure instanceof Error ? reasonOf(failure) : String(failure)));
-    throw new SuretyError("RPC_UNREACHABLE", `${method}: no endpoint answered: ${reasons.join("; ")}`, {
-      details: { method, endpoints: size },
-      fix: "Check that the node runs and that its address is right.",
-      cause: failures[0],
-      kind: "retryable",
-      exit: ExitStatus.unavailable,
-    });
+    throw summary(method, failures);
   }
 
-  async #check(endpoint: Endpoint, signal: AbortSignal | undefined): Promise<void> {
-    const actual = Number(await this.#ask(endpoint.url, "eth_chainId", [], signal));
-    const expected = this.#options.chainId;
-    if (actual !== expected) {
-      endpoint.refused = new SuretyError("CHAIN_MISMATCH", `the node is on chain ${actual}, expected ${expected}`, {
-        details: { actual, expected },
-        fix: "Give the endpoint of the chain that the contracts are on.",
-        exit: ExitStatus.badInput,
-      });
-      throw endpoint.refused;
-    }
-    endpoint.checked = true;
+  /** Hands a signed transaction to every endpoint. It is out when one has taken it. */
+  async #tellAll(params: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
+    const method = "eth_sendRawTransaction";
+    const answers = await Promise.allSettled(
+      this.#inTurn().map((endpoint) => endpoint.request(method, params, { signal })),
+    );
+    signal?.throwIfAborted();
+    const taken = answers.find((answer) => answer.status === "fulfilled");
+    if (taken) return taken.value;
+    const failures = answers.map((answer) => (answer as PromiseRejectedResult).reason as unknown);
+    const refusals = failures.filter((failure) => failure instanceof RpcError);
+    // That it has it already, or that its nonce is used, says more than why another does not want it.
+    const telling = refusals.find(({ message }) => /known|nonce/i.test(message)) ?? refusals[0];
+    if (telling) throw new AbortError(telling);
+    throw summary(method, failures);
   }
 
-  async #ask(
-    url: string,
-    method: string,
-    params: readonly unknown[],
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> {
-    const id = this.#nextId++;
-    const timeout = AbortSignal.timeout(this.#options.timeoutMs);
-    const response = await this.#fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ jsonrpc: "2.0", id, method, params }),
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-    });
-    const text = await response.text();
-    let answer: unknown;
-    try {
-      answer = JSON.parse(text);
-    } catch {
-      throw new Error(`HTTP ${response.status} without JSON`);
-    }
-    // Nodes send errors of their own with status 400 or 500; a proxy's error page has no such body.
-    if (typeof answer !== "object" || answer === null) throw new Error(`HTTP ${response.status} without an answer`);
-    const { error, result } = answer as {
-      error?: { code?: number; message?: string; data?: unknown };
-      result?: unknown;
-    };
-    if (error) {
-      const code = Number(error.code);
-      if (response.status === 429 || BUSY_CODES.has(code)) throw new Error(`busy: ${error.message}`);
-      throw new RpcError(method, { code, message: String(error.message), data: error.data });
-    }
-    if (!response.ok || result === undefined) throw new Error(`HTTP ${response.status} without a result`);
-    return result;
+  /** Whom to ask, first to last. */
+  #inTurn(): Endpoint[] {
+    const rank = { good: 0, down: 1, limited: 2, doubted: 3 };
+    const start = this.endpoints.indexOf(this.#answering);
+    const around = [...this.endpoints.slice(start), ...this.endpoints.slice(0, start)];
+    const turn = around
+      .map((endpoint) => ({ endpoint, standing: endpoint.standing }))
+      .toSorted((a, b) => rank[a.standing] - rank[b.standing]);
+    const trusted = turn.filter(({ standing }) => standing !== "doubted");
+    return (trusted.length > 0 ? trusted : turn).map(({ endpoint }) => endpoint);
+  }
+
+  async #waitForLimits(signal: AbortSignal | undefined): Promise<void> {
+    const wait = Math.min(...this.#inTurn().map(({ limitedFor }) => limitedFor));
+    if (wait > 0 && wait <= this.#options.patienceMs) await this.#clock.sleep(wait, { signal });
   }
 }
 
-/** `fetch` hides what went wrong in the cause. */
-function reasonOf(error: Error): string {
-  const { cause } = error;
-  if (cause instanceof Error) return cause.message || String((cause as NodeJS.ErrnoException).code);
-  return error.message;
+/** One error for all of them, which asks for another try unless none can help. */
+function summary(method: string, failures: readonly unknown[]): Error {
+  const refused = failures.find((failure) => failure instanceof RpcError);
+  if (refused) return new AbortError(refused);
+  const strangers = failures.filter((failure) => failure instanceof SuretyError && failure.code === "CHAIN_MISMATCH");
+  if (failures.length > 0 && strangers.length === failures.length) return new AbortError(strangers[0] as SuretyError);
+  const reasons = failures.map((failure) => (failure as Error).message.replace(`${method}: `, ""));
+  return new SuretyError("RPC_UNREACHABLE", `${method}: no endpoint answered: ${reasons.join("; ")}`, {
+    details: { method, endpoints: failures.length },
+    fix: "Check that the node runs and that its address is right.",
+    cause: failures[0],
+    kind: "retryable",
+    exit: ExitStatus.unavailable,
+  });
+}
+
+/** Hosts; of several endpoints on one host the second is `host#2`. Paths and queries may hold keys. */
+function namesOf(endpoints: readonly RpcEndpoint[]): string[] {
+  const hosts = endpoints.map(({ url }) => new URL(url).host);
+  return hosts.map((host, index) => {
+    const before = hosts.slice(0, index).filter((each) => each === host).length;
+    return before === 0 ? host : `${host}#${before + 1}`;
+  });
 }

@@ -28,7 +28,7 @@ export interface UnsignedTransaction {
 export interface SignerLike {
   readonly address: string;
   /** @returns the signed transaction, hex */
-  signTransaction(transaction: UnsignedTransaction): Promise<string>;
+  signTransaction(transaction: UnsignedTransaction, options?: { signal?: AbortSignal }): Promise<string>;
 }
 
 /** A call that is to take effect once. */
@@ -51,8 +51,12 @@ export interface SenderOptions {
   chainId: number;
   /** A block is final when this many blocks stand on it; at least 1. */
   finalDepth: number;
+  /** Which of its blocks to ask the node for instead of counting: that one and all below it are final. */
+  finalTag?: "finalized" | "safe";
   /** The most to offer, wei per gas. Default 500 gwei. */
   feeCap?: bigint;
+  /** The most of it for the tip, wei per gas; see {@link offer}. Default: no cap of its own. */
+  tipCap?: bigint;
   /** Blocks to wait for an attempt before a dearer one. Default 3. */
   bumpAfterBlocks?: number;
   /** See {@link SendingPolicy.urgentSeconds}. Default 60. */
@@ -75,6 +79,8 @@ export interface SenderDependencies {
   signer: SignerLike;
   /** Those of the contracts that are called, for their errors. */
   interfaces?: readonly Interface[];
+  /** Who else can be asked whether a transaction was mined. Default: nobody but `rpc`. */
+  witnesses?: readonly JsonRpc[];
   /** Default: the machine's. */
   clock?: Clock;
 }
@@ -99,6 +105,8 @@ const receiptAnswer = z.object({
   effectiveGasPrice: quantity.default(0n),
 });
 
+const minedAnswer = z.object({ blockNumber: quantity });
+
 const DEFAULT_TIP = 1_000_000_000n;
 const TRANSFER_GAS = 21_000n;
 
@@ -118,14 +126,17 @@ const TRANSFER_GAS = 21_000n;
  * ```
  */
 export class Sender {
-  readonly #options: Required<Omit<SenderOptions, "onStep" | "onTrouble">> & SenderOptions;
+  readonly #options: Required<Omit<SenderOptions, "onStep" | "onTrouble" | "finalTag" | "tipCap">> & SenderOptions;
   readonly #policy: SendingPolicy;
   readonly #rpc: JsonRpc;
   readonly #journal: Journal;
   readonly #signer: SignerLike;
   readonly #interfaces: readonly Interface[];
+  readonly #witnesses: readonly JsonRpc[];
   readonly #clock: Clock;
   readonly #account: string;
+  /** What was said of calls that wait for lower fees. */
+  readonly #waiting = new Map<string, string>();
   #chainChecked = false;
   #lastRound = -Infinity;
   #queue: Promise<unknown> = Promise.resolve();
@@ -139,12 +150,13 @@ export class Sender {
       maxBackoffMs: 30_000,
       ...options,
     };
-    const { feeCap, bumpAfterBlocks, urgentSeconds } = this.#options;
-    this.#policy = { feeCap, bumpAfterBlocks, urgentSeconds };
+    const { feeCap, tipCap, bumpAfterBlocks, urgentSeconds } = this.#options;
+    this.#policy = { feeCap, tipCap, bumpAfterBlocks, urgentSeconds };
     this.#rpc = dependencies.rpc;
     this.#journal = dependencies.journal;
     this.#signer = dependencies.signer;
     this.#interfaces = dependencies.interfaces ?? [];
+    this.#witnesses = dependencies.witnesses ?? [this.#rpc];
     this.#clock = dependencies.clock ?? systemClock;
     this.#account = getAddress(dependencies.signer.address);
   }
@@ -162,7 +174,8 @@ export class Sender {
   /**
    * Sends a call, unless it was submitted before: then this only looks after it. If it fails with an error that is
    * retryable, the call stays in the journal and {@link Sender.run} goes on with it. A call that failed before
-   * anything was signed starts over when submitted again.
+   * anything was signed starts over when submitted again; so does one that the contract refused in a block that is
+   * final, for it had no effect: a reorganisation may have put it before what it needs.
    *
    * @returns the intent: usually `sent`, `planned` while the chain's base fee is above the cap, `signed` while the
    *   node does not take it
@@ -176,7 +189,7 @@ export class Sender {
     return this.#inTurn(async () => {
       const wanted = this.#plan(call);
       let intent = this.find(call.key);
-      if (intent && !(intent.status === "failed" && intent.nonce === undefined)) {
+      if (intent && !startsOver(intent)) {
         if (intent.to !== wanted.to || intent.data !== wanted.data || intent.value !== wanted.value) {
           throw new SuretyError("INTENT_CONFLICT", `${call.key} was submitted before, with another call`, {
             details: { key: call.key },
@@ -184,7 +197,7 @@ export class Sender {
           });
         }
       } else {
-        intent = await this.#write(wanted);
+        intent = await this.#write(intent ? again(wanted, intent) : wanted);
       }
       intent = await this.#pursue(intent, await this.#look(signal), signal);
       return succeeded(intent);
@@ -268,7 +281,7 @@ export class Sender {
       if (open.length > 0 || !this.#chainChecked) {
         const look = await this.#look(signal);
         const failures: unknown[] = [];
-        await this.#fillGap(open, look).catch((error: unknown) => failures.push(error));
+        await this.#fillGap(open, look, signal).catch((error: unknown) => failures.push(error));
         for (const intent of this.#journal.intents.open(this.#account)) {
           // One call that cannot be sent must not hold up the others.
           await this.#pursue(intent, look, signal).catch((error: unknown) => failures.push(error));
@@ -284,16 +297,16 @@ export class Sender {
    * Uses up a nonce that nobody uses any more, as when a transaction from elsewhere came before ours and a
    * reorganisation removed it for good: ours would wait for it for ever.
    */
-  async #fillGap(open: readonly Intent[], look: Look): Promise<void> {
+  async #fillGap(open: readonly Intent[], look: Look, signal: AbortSignal | undefined): Promise<void> {
     const lowest = open[0];
     const waitingSince = lowest?.attempts[0]?.signedAt;
     if (lowest?.nonce === undefined || waitingSince === undefined || lowest.nonce <= look.latestNonce) return;
-    const fees = offer(look.market, this.#policy.feeCap);
+    const fees = offer(look.market, this.#policy);
     if (!fees || look.head.number - waitingSince < this.#policy.bumpAfterBlocks) return;
     const nonce = look.latestNonce;
     // Too late from the start, so that all it ever sends is an empty transfer.
     const filler = this.#plan({ key: `gap:${nonce}:${lowest.key}`, to: this.#account, data: "0x", deadline: 0 });
-    const attempt = await this.#sign(filler, nonce, "cancel", fees, look);
+    const attempt = await this.#sign(filler, nonce, "cancel", fees, look, signal);
     await this.#write({ ...filler, nonce, status: "signed", attempts: [attempt] });
   }
 
@@ -335,9 +348,17 @@ export class Sender {
     return {
       head,
       latestNonce,
-      finalNumber: head.number - this.#options.finalDepth,
+      finalNumber: await this.#finalBelow(head.number, signal),
       market: { baseFee: head.baseFeePerGas ?? 0n, tip: tip > 0n ? tip : 1n },
     };
+  }
+
+  async #finalBelow(head: number, signal: AbortSignal | undefined): Promise<number> {
+    const { finalDepth, finalTag } = this.#options;
+    if (!finalTag) return head - finalDepth;
+    // A young chain has none yet.
+    const block = await this.#ask(headAnswer.nullable(), "eth_getBlockByNumber", [finalTag, false], signal);
+    return block?.number ?? -1;
   }
 
   async #nonceAt(block: number, signal: AbortSignal | undefined): Promise<number> {
@@ -369,11 +390,58 @@ export class Sender {
   async #pursue(intent: Intent, look: Look, signal: AbortSignal | undefined): Promise<Intent> {
     for (;;) {
       const step = nextStep(intent, await this.#view(intent, look, signal), this.#policy);
+      if (intent.nonce === undefined) this.#tellOfFees(intent, step, look);
       if (step.do === "wait") return intent;
       if (step.do === "broadcast") return this.#broadcast(intent, signal);
+      if (step.do === "replan") await this.#requireReplaced(intent, signal);
       intent = await this.#take(step, intent, look, signal);
       if (intent.status === "failed" || intent.status === "final") return intent;
     }
+  }
+
+  /**
+   * Makes sure, as far as anybody can tell, that it was another transaction that used the nonce. A node that only
+   * lacks the receipt, or withholds it, would have the call executed twice.
+   *
+   * @throws SuretyError `RPC_CONTRADICTION` (retryable) if somebody says that the intent's own was mined
+   */
+  async #requireReplaced({ key, attempts }: Intent, signal: AbortSignal | undefined): Promise<void> {
+    for (const { hash } of attempts) {
+      const asked = this.#witnesses.map((each) => each.request("eth_getTransactionByHash", [hash], { signal }));
+      const answers = await Promise.allSettled(asked);
+      signal?.throwIfAborted();
+      const isMined = (answer: (typeof answers)[number]): boolean =>
+        answer.status === "fulfilled" && minedAnswer.safeParse(answer.value).success;
+      if (!answers.some(isMined)) continue;
+      const error = new SuretyError("RPC_CONTRADICTION", `the node has no receipt of ${hash}, which was mined`, {
+        details: { key, hash },
+        fix: "Its provider is broken or lies; others are asked meanwhile, if there are any.",
+        kind: "retryable",
+        exit: ExitStatus.unavailable,
+      });
+      this.#rpc.blame?.(error);
+      throw error;
+    }
+  }
+
+  /** Says once that a call waits for lower fees, or that it goes out although they are too high. */
+  #tellOfFees({ key, deadline }: Intent, step: Step, { market }: Look): void {
+    const { feeCap } = this.#policy;
+    if (market.baseFee <= feeCap) {
+      this.#waiting.delete(key);
+      return;
+    }
+    const said = step.do === "sign" ? "is offered at the cap, as its deadline is near" : "waits";
+    if (step.do === "fail" || this.#waiting.get(key) === said) return;
+    this.#waiting.set(key, said);
+    this.#options.onTrouble?.(
+      new SuretyError("FEES_ABOVE_CAP", `the base fee is ${market.baseFee} wei, the cap ${feeCap}: ${key} ${said}`, {
+        details: { key, baseFee: String(market.baseFee), feeCap: String(feeCap), deadline },
+        fix: "Raise maxFeePerGas in its configuration if the call is worth it.",
+        kind: "retryable",
+        exit: ExitStatus.unavailable,
+      }),
+    );
   }
 
   async #take(
@@ -386,7 +454,7 @@ export class Sender {
       case "sign":
         return this.#signFirst(intent, step.fees, look, signal);
       case "bump": {
-        const attempt = await this.#sign(intent, intent.nonce as number, step.purpose, step.fees, look);
+        const attempt = await this.#sign(intent, intent.nonce as number, step.purpose, step.fees, look, signal);
         return this.#write({
           ...intent,
           status: "signed",
@@ -441,11 +509,18 @@ export class Sender {
     // Others may have used the key: the chain's count can be ahead of the journal's, and the other way round.
     const nonce = Math.max(this.#journal.intents.nextNonce(this.#account), look.latestNonce);
     const planned = { ...intent, gas };
-    const attempt = await this.#sign(planned, nonce, "call", fees, look);
+    const attempt = await this.#sign(planned, nonce, "call", fees, look, signal);
     return this.#write({ ...planned, nonce, status: "signed", attempts: [attempt] });
   }
 
-  async #sign(intent: Intent, nonce: number, purpose: Attempt["purpose"], fees: Fees, look: Look): Promise<Attempt> {
+  async #sign(
+    intent: Intent,
+    nonce: number,
+    purpose: Attempt["purpose"],
+    fees: Fees,
+    look: Look,
+    signal: AbortSignal | undefined,
+  ): Promise<Attempt> {
     const payload =
       purpose === "call"
         ? { to: intent.to, data: intent.data, value: intent.value, gasLimit: intent.gas as bigint }
@@ -453,7 +528,7 @@ export class Sender {
     const { chainId } = this.#options;
     const { maxFeePerGas, maxPriorityFeePerGas } = fees;
     const unsigned = { type: 2 as const, chainId, nonce, ...payload, maxFeePerGas, maxPriorityFeePerGas };
-    const raw = await this.#signer.signTransaction(unsigned);
+    const raw = await this.#signer.signTransaction(unsigned, { signal });
     const signed = Transaction.from(raw);
     // A signer of another make may have put in values of its own, and the journal must know what was signed.
     if (signed.from !== this.#account || signed.unsignedHash !== Transaction.from(unsigned).unsignedHash) {
@@ -545,13 +620,33 @@ export class Sender {
   }
 }
 
+/** Whether a call that is submitted again may have its effect yet. */
+function startsOver({ status, nonce, failure }: Intent): boolean {
+  return status === "failed" && (nonce === undefined || failure?.code === "CALL_REVERTED");
+}
+
+/** A call that starts over, with what became of it before. */
+function again(wanted: Intent, { inclusion, attempts, dead, reverted = [] }: Intent): Intent {
+  return {
+    ...wanted,
+    dead: [...dead, ...attempts],
+    ...(inclusion || reverted.length > 0 ? { reverted: inclusion ? [...reverted, inclusion] : reverted } : {}),
+  };
+}
+
 /** The intent, unless it failed or will if its block stays. */
 function succeeded(intent: Intent): Intent {
   const { failure, key } = intent;
   if (!failure) return intent;
   const { code, message, errorName, args = {} } = failure;
   if (code === "CALL_REVERTED") throw new CallReverted(message, { errorName, args }, { key });
-  throw new SuretyError(code, message, { details: { key, ...args }, exit: ExitStatus.refused });
+  // Somebody may send money; what was due before a deadline stays too late.
+  const unfunded = code === "SENDER_UNFUNDED";
+  throw new SuretyError(code, message, {
+    details: { key, ...args },
+    exit: ExitStatus.refused,
+    ...(unfunded ? { kind: "retryable", fix: "Send the account more of the chain's own money." } : {}),
+  });
 }
 
 function costOf(intent: Intent, fees: Fees | undefined): bigint {

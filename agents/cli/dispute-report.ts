@@ -26,7 +26,7 @@ import {
 } from "#sdk/market-state.ts";
 import { contestBond, juryBond, memberLock, MAX_TIER, reserve } from "#sdk/pricing.ts";
 import { BURNED, conclude, ESCROW, type Settled } from "#sdk/settlement.ts";
-import type { Matter, Outcome, Parameters, Stage, Verdict } from "#sdk/terms.ts";
+import { isContest, type Matter, type Outcome, type Parameters, type Stage, type Verdict } from "#sdk/terms.ts";
 
 /** What a report needs to know beside the market's events. */
 export interface ReportFacts {
@@ -255,12 +255,12 @@ function stakesOf(
     gets: gets(node),
     loses: loses(node),
   }));
-  const isContest = dispute?.matter === "work" || dispute?.matter === "delivery";
+  const contested = dispute !== undefined && isContest(dispute.matter);
   let locked = 0n;
   if (exceptions.length > 0) locked += reserve(terms, price, count, parameters).amount;
-  if (isContest && dispute) locked += contestBondOf(record, assignment, dispute.member, parameters);
+  if (contested && dispute) locked += contestBondOf(record, assignment, dispute.member, parameters);
   if (ended?.pot) locked += parameters.bondFixed;
-  const own = juries.filter(({ appellant, tier }) => appellant === terms.requester && !(isContest && tier === 1));
+  const own = juries.filter(({ appellant, tier }) => appellant === terms.requester && !(contested && tier === 1));
   for (const { tier } of own) locked += juryBond(terms, tier);
   const spent = sum(transfers.filter(({ from }) => from === ESCROW));
   stakes.unshift({ node: terms.requester, role: "requester", locked, pay: 0n, gets: 0n, loses: spent });

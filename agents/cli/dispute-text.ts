@@ -2,6 +2,7 @@ import { ZeroHash } from "ethers";
 import { formatAmount, formatDuration } from "#sdk/amount.ts";
 import { DELIVERED, UNDELIVERED } from "#sdk/commitment.ts";
 import { MAX_TIER } from "#sdk/pricing.ts";
+import { isContest } from "#sdk/terms.ts";
 import type { DisputeReport, JuryReport, Move, Stake } from "./dispute-report.ts";
 import { table } from "./job-text.ts";
 
@@ -101,7 +102,7 @@ function happened(report: DisputeReport): string[] {
   const opener = nameOf(report, by);
   if (matter === "exception") lines.push(`${opener} challenged`);
   if (matter === "silence") lines.push(`${opener} called on the panel`);
-  if (matter === "work" || matter === "delivery") {
+  if (isContest(matter)) {
     lines.push(`${opener} contested`);
     if (stage === "answering") lines.push("the accused has not answered");
   }
@@ -110,10 +111,10 @@ function happened(report: DisputeReport): string[] {
     const name = role === "primary" ? "the primary" : `verifier ${member}`;
     lines.push(`${name} committed to ${digestText(opened)}`);
   }
-  const isContest = matter === "work" || matter === "delivery";
+  const contested = isContest(matter);
   const ruled = rulings.map((digest, tier) => {
     const who = tier === 0 ? "the panel" : `jury ${tier}`;
-    return tier === 0 && isContest ? undefined : `${who} ruled: ${digestText(digest)}`;
+    return tier === 0 && contested ? undefined : `${who} ruled: ${digestText(digest)}`;
   });
   if (ruled[0] !== undefined) lines.push(ruled[0]);
   for (const jury of juries) {

@@ -2,7 +2,7 @@ import { formatAmount } from "#sdk/amount.ts";
 import type { JobStatus, TaskStatus } from "../requester/spool.ts";
 
 /** How far a job is, on one line. */
-export function progressLine({ state, counts }: JobStatus): string {
+export function progressLine({ state, counts }: Pick<JobStatus, "state" | "counts">): string {
   const { tasks, claimed, submitted, sampled, answered, accused, contended, settled } = counts;
   const parts = [`${claimed}/${tasks} claimed`, `${submitted} submitted`];
   if (sampled > 0) parts.push(`${sampled} sampled`, `${answered} answered`);
@@ -22,6 +22,24 @@ export function taskFailure({ task, exit, outcome }: TaskStatus): string | undef
   if ("limit" in exit) return `task ${task} stopped at its limit ${exit.limit}`;
   if ("trap" in exit) return `task ${task} trapped: ${exit.trap}`;
   return exit.code === 0 ? undefined : `task ${task} exited with code ${exit.code}`;
+}
+
+/** What a task used, as its node says: `CPU 12.30 s in 8.10 s, 45.2 MiB of memory, read 0 B, wrote 1.00 MiB`, or fuel. */
+export function usageText({ used }: TaskStatus): string {
+  if (used === undefined) return "";
+  const { fuel, cpu, milliseconds = 0, peakMemory, read = 0, written } = used;
+  const seconds = (value: number): string => `${value.toFixed(2)} s`;
+  if (cpu === undefined) return `fuel ${fuel}, ${sizeText(peakMemory)} of memory`;
+  const io = `read ${sizeText(read)}, wrote ${sizeText(written)}`;
+  return `CPU ${seconds(cpu / 1e6)} in ${seconds(milliseconds / 1e3)}, ${sizeText(peakMemory)} of memory, ${io}`;
+}
+
+/** Bytes to three digits. */
+function sizeText(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(units.length - 1, bytes < 1024 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toPrecision(3)} ${units[power]}`;
 }
 
 /** What a job cost. */

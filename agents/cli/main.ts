@@ -1,20 +1,24 @@
-import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
-import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import { Command } from "commander";
+import { addCheckDeterminismCommand } from "./commands/check-determinism.ts";
 import { addComputeCommand } from "./commands/compute.ts";
+import { addConsoleCommand } from "./commands/console.ts";
 import { addDeployCommand } from "./commands/deploy.ts";
 import { addDevnetCommand } from "./commands/devnet.ts";
 import { addDisputesCommand } from "./commands/disputes.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
+import { addKeyCommand } from "./commands/key.ts";
+import { addParticipantCommand } from "./commands/participant.ts";
+import { addRemoteCommand } from "./commands/remote.ts";
 import { addRequesterCommand } from "./commands/requester.ts";
 import { addResultsCommand } from "./commands/results.ts";
+import { addReputationCommand } from "./commands/reputation.ts";
+import { addSchemaCommand } from "./commands/schema.ts";
+import { addServiceCommand } from "./commands/service.ts";
 import { addStakeCommand } from "./commands/stake.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addSubmitCommand } from "./commands/submit.ts";
-import { printError } from "./run-command.ts";
-
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
+import { version } from "../version.ts";
+import { runProgram } from "./run-program.ts";
 
 const program = new Command("surety")
   .description("A market for computation between strangers: post work, run it, spot-check it, settle it.")
@@ -39,25 +43,21 @@ for (const add of [
   addStatusCommand,
   addResultsCommand,
   addDisputesCommand,
+  addCheckDeterminismCommand,
+  addReputationCommand,
+  addSchemaCommand,
+  addConsoleCommand,
   addComputeCommand,
+  addParticipantCommand,
   addRequesterCommand,
+  addServiceCommand,
+  addRemoteCommand,
   addStakeCommand,
+  addKeyCommand,
   addDeployCommand,
+  addDoctorCommand,
 ]) {
   add(program);
 }
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  if (error.exitCode !== 0) {
-    const shown = error.code === "commander.help" ? "no command given" : error.message.replace(/^error: /, "");
-    const usage = new SuretyError("USAGE", shown, {
-      details: { reason: error.code },
-      fix: "See surety --help, or --help after a command.",
-      exit: ExitStatus.badInput,
-    });
-    process.exitCode = printError(usage, process.argv.includes("--json"));
-  }
-}
+await runProgram(program, "See surety --help, or --help after a command.");

@@ -1,10 +1,8 @@
 import type { Deployment } from "#sdk/deployment.ts";
-import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import { decodeEvent } from "#sdk/events.ts";
-import { MemoryEventStore, type RawEvent } from "#sdk/event-store.ts";
-import { Follower } from "#sdk/follower.ts";
 import type { JsonRpc } from "#sdk/json-rpc.ts";
 import { MarketState } from "#sdk/market-state.ts";
+import { readEvents } from "./read-events.ts";
 
 /** A market as of its newest block. */
 export interface MarketView {
@@ -23,24 +21,8 @@ export interface MarketView {
  * @throws SuretyError `RPC_BEHIND` (exit 3) if the chain has not reached the deployment; what the transport throws
  */
 export async function readMarket(rpc: JsonRpc, deployment: Deployment, signal: AbortSignal): Promise<MarketView> {
-  const { chainId, market, registry, startBlock, parameters } = deployment;
-  const follower = new Follower(
-    { chainId, addresses: [market, registry], startBlock, finalDepth: parameters.finalDepth },
-    { rpc, store: new MemoryEventStore() },
-  );
-  let events: RawEvent[] = [];
-  const head = await follower.sync({
-    signal,
-    onEvents: (more) => void events.push(...more),
-    onRewind: (number) => void (events = events.filter(({ blockNumber }) => blockNumber <= number)),
-  });
-  if (!head) {
-    throw new SuretyError("RPC_BEHIND", "the chain has not reached the block that the market was deployed in", {
-      details: { startBlock },
-      fix: "Wait until the node has caught up.",
-      exit: ExitStatus.unavailable,
-    });
-  }
+  const { market, registry } = deployment;
+  const { events, head } = await readEvents(rpc, deployment, { addresses: [market, registry], signal });
   const state = new MarketState(market);
   for (const raw of events) {
     const event = decodeEvent(raw);

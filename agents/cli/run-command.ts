@@ -35,9 +35,13 @@ export async function runCommand(
   const json = options.json === true;
   const { signal, end } = stopSignal();
   try {
-    const result = await work({ signal, json, say: (line) => void (json || process.stdout.write(`${line}\n`)) });
+    const result = await work({
+      signal,
+      json,
+      say: (line) => void (json || process.stdout.write(`${printable(line)}\n`)),
+    });
     if (json) process.stdout.write(`${toJson(result.json)}\n`);
-    else if (result.text !== undefined) process.stdout.write(`${result.text}\n`);
+    else if (result.text !== undefined) process.stdout.write(`${printable(result.text)}\n`);
     process.exitCode = result.exit ?? 0;
   } catch (error) {
     process.exitCode = signal.aborted && error === signal.reason ? 130 : printError(error, json);
@@ -68,8 +72,12 @@ function errorLines(error: SuretyError): string {
   const [first = "", ...rest] = error.message.split("\n");
   const lines = [`error ${error.code}: ${first}`, ...rest.map((line) => `  ${line}`)];
   if (error.fix) lines.push(`fix: ${error.fix}`);
-  // What strangers' servers and files say may carry terminal escapes.
-  return lines.join("\n").replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "?");
+  return printable(lines.join("\n"));
+}
+
+/** What strangers' programs, servers and files say may carry escapes that a terminal obeys. */
+function printable(text: string): string {
+  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "?");
 }
 
 function unexpected(error: unknown): SuretyError {

@@ -70,7 +70,7 @@ async function startOwnAgent(config: RequesterConfig): Promise<OwnAgent> {
   let ended: { error: unknown } | undefined;
   // Its log would be in the way of the progress.
   const logger = createLogger({ agent: "requester", level: "silent" });
-  const running = runRequesterAgent(config, { signal: controller.signal, logger }).then(
+  const running = runRequesterAgent({ ...config, drainSeconds: 0 }, { signal: controller.signal, logger }).then(
     () => void (ended = { error: new SuretyError("AGENT_ENDED", "the requester's agent ended before the job did") }),
     (error: unknown) => void (ended = { error }),
   );

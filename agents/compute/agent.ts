@@ -8,24 +8,23 @@ import { settlementOf, submissionOf, type AssignmentRecord, type BatchRecord } f
 import { nodeState } from "#sdk/reads.ts";
 import type { Call } from "../chain/sender.ts";
 import type { ComputeConfig } from "../config.ts";
+import type { Drain } from "../drain.ts";
 import type { Executor } from "../executor/executor.ts";
-import { WasmExecutor } from "../executor/wasm-executor.ts";
 import type { Logger } from "../logger.ts";
 import { MarketAgent } from "../market-agent.ts";
+import { addComputeGauges } from "../monitoring/gauges.ts";
+import type { AgentMetrics } from "../monitoring/metrics.ts";
+import { runAgent, type AgentDependencies } from "../run-agent.ts";
 import { DisputeActions, disputeKey, takesLong } from "./dispute-actions.ts";
 import { stakeFor, type DisputeDuty } from "./disputes.ts";
 import { computeDuties, type ComputeDuty, type Work } from "./duties.ts";
 import { Programs } from "./programs.ts";
-import { mySlot, takePart } from "./membership.ts";
+import { Membership, mySlot } from "./membership.ts";
+import { Retention } from "./retention.ts";
 import { isPrimary, Workbench } from "./workbench.ts";
 
 /** What a compute node works with beside its configuration. */
-export interface ComputeDependencies {
-  /** Ends the agent: it stops taking work, leaves what runs for the next start, and returns. */
-  signal: AbortSignal;
-  logger: Logger;
-  /** Default: the metered WASM sandbox. */
-  executor?: Executor;
+export interface ComputeDependencies extends AgentDependencies {
   /** Runs a task again before anything is staked on its result in a dispute. Default: the same. */
   rechecker?: Executor;
 }
@@ -40,27 +39,24 @@ const LONGEST_WAIT = { work: 60, dispute: 8 };
 const HOPELESS: readonly string[] = ["TASK_TIMED_OUT", "COMMITMENT_LOST"];
 /** How long a batch that cannot be run is left alone, milliseconds. */
 const UNSUITABLE_MS = 60_000;
+const DAY_SECONDS = 86_400;
 
 /**
  * Runs a compute node until its signal aborts: keeps its stake and its places in the pool, claims what pays, runs it,
  * submits, verifies where it was drawn, and takes the steps that its pay waits for.
  *
- * @throws SuretyError what {@link MarketAgent.open} throws, `STAKE_UNAFFORDABLE`, and whatever will not pass by itself
+ * @throws SuretyError what {@link MarketAgent.open} throws, `STAKE_UNAFFORDABLE`, `OWNER_MISMATCH`, and whatever will not
+ *   pass by itself
  */
 export async function runComputeAgent(config: ComputeConfig, dependencies: ComputeDependencies): Promise<void> {
-  const { signal, logger } = dependencies;
-  const executor = dependencies.executor ?? new WasmExecutor({ workers: config.workers });
-  try {
-    const agent = await MarketAgent.open({ config, logger, signal });
-    try {
-      const executors = { executor, rechecker: dependencies.rechecker ?? executor };
-      await new ComputeAgent(config, agent, executors, logger, signal).run();
-    } finally {
-      await agent.close();
-    }
-  } finally {
-    await executor.close();
-  }
+  const { logger, rechecker } = dependencies;
+  await runAgent<MarketAgent>(config, dependencies, {
+    ...{ name: "compute", workers: config.workers, open: MarketAgent.open, addGauges: addComputeGauges },
+    work: async ({ agent, executor, drain, metrics }) => {
+      const executors = { executor, rechecker: rechecker ?? executor };
+      await new ComputeAgent(config, agent, executors, { logger, drain, metrics }).run();
+    },
+  });
 }
 
 /** See {@link runComputeAgent}. */
@@ -68,9 +64,13 @@ class ComputeAgent {
   readonly #config: ComputeConfig;
   readonly #agent: MarketAgent;
   readonly #logger: Logger;
+  readonly #drain: Drain;
+  readonly #metrics: AgentMetrics;
   readonly #signal: AbortSignal;
+  readonly #membership: Membership;
   readonly #programs: Programs;
   readonly #workbench: Workbench;
+  readonly #retention: Retention;
   readonly #disputes: DisputeActions;
   readonly #running = new Map<string, Promise<void>>();
   /** Batches that cannot be run here, and until when not to look again. */
@@ -87,22 +87,27 @@ class ComputeAgent {
     config: ComputeConfig,
     agent: MarketAgent,
     executors: { executor: Executor; rechecker: Executor },
-    logger: Logger,
-    signal: AbortSignal,
+    { logger, drain, metrics }: { logger: Logger; drain: Drain; metrics: AgentMetrics },
   ) {
     this.#config = config;
     this.#agent = agent;
     this.#logger = logger;
+    this.#drain = drain;
+    this.#metrics = metrics;
+    const signal = drain.ended;
     this.#signal = signal;
     this.#minPrice = parseAmount(config.minPrice, agent.deployment.token.decimals);
     const { journal, storage, context, address, secret } = agent;
+    this.#membership = new Membership(config, { agent, logger });
     this.#programs = new Programs({ storage, executor: executors.executor });
     const parts = { journal, storage, ...executors, programs: this.#programs, logger, context, node: address, secret };
     this.#workbench = new Workbench({ ...parts, parallel: config.workers });
+    this.#retention = new Retention({ journal, storage, logger, keepSeconds: config.keepDays * DAY_SECONDS });
     this.#disputes = new DisputeActions({
       agent,
       workbench: this.#workbench,
       programs: this.#programs,
+      retention: this.#retention,
       logger,
       signal,
     });
@@ -112,7 +117,10 @@ class ComputeAgent {
     const { address, deployment } = this.#agent;
     this.#logger.info({ address, market: deployment.market, class: this.#config.class }, "compute node starts");
     try {
-      await this.#agent.run((head) => this.#act(head));
+      await this.#drain.during(
+        () => this.#agent.run((head) => this.#act(head)),
+        () => this.#agent.isIdle && this.#running.size === 0,
+      );
     } finally {
       await Promise.allSettled(this.#running.values());
     }
@@ -120,7 +128,8 @@ class ComputeAgent {
   }
 
   async #act(head: Head): Promise<void> {
-    const canClaim = await takePart(this.#agent, this.#config, this.#logger, head);
+    const canPay = await this.#agent.gasMoney.suffices({ signal: this.#signal });
+    const canClaim = canPay && !this.#drain.hasBegun && (await this.#membership.takePart(head));
     const { state, address, deployment } = this.#agent;
     this.#now = head.timestamp;
     const entropyBlocks = state.open.flatMap((record) =>
@@ -141,12 +150,16 @@ class ComputeAgent {
       agrees: (part, task) => this.#workbench.checked(part, task),
       policy: { class: this.#config.class, minPrice: this.#minPrice, patience: PATIENCE },
     });
+    this.#metrics.due(duties.map(({ kind }) => kind));
     for (const duty of duties) {
       if (this.#signal.aborted) return;
+      // What was claimed is due; all else begins after the next start.
+      if (this.#drain.hasBegun && !(duty.kind === "work" && isPrimary(duty))) continue;
       if (duty.kind === "work") this.#start(Workbench.key(duty), duty, (record, key) => this.#work(duty, record, key));
       else if (isOfDispute(duty)) await this.#dispute(duty, stake);
       else await this.#do(duty);
     }
+    await this.#retention.release(state, head);
   }
 
   /** Assignments this node has claimed and not submitted. */
@@ -168,8 +181,12 @@ class ComputeAgent {
   /** Begins something that takes time, unless it is under way or was given up. */
   #start(key: string, duty: Work | DisputeDuty, step: (record: BatchRecord, key: string) => Promise<void>): void {
     if (this.#running.has(key) || this.#hopeless.has(key)) return;
-    const running = this.#pursue(key, duty, step).finally(() => this.#running.delete(key));
+    const running = this.#pursue(key, duty, step).finally(() => {
+      this.#running.delete(key);
+      this.#metrics.underWay(this.#running.size);
+    });
     this.#running.set(key, running);
+    this.#metrics.underWay(this.#running.size);
   }
 
   /** Does something that takes time, through failures that may pass. Never rejects. */
@@ -312,13 +329,13 @@ class ComputeAgent {
   /** Whether this host can run a batch, as far as it can be told without running it. */
   async #isSuitable(record: BatchRecord): Promise<boolean> {
     const until = this.#unsuitable.get(record.id) ?? 0;
-    if (Date.now() < until) return false;
+    if (systemClock.now() < until) return false;
     try {
       await this.#programs.of(record, this.#signal);
       return true;
     } catch (error) {
       if (this.#signal.aborted) return false;
-      this.#unsuitable.set(record.id, Date.now() + UNSUITABLE_MS);
+      this.#unsuitable.set(record.id, systemClock.now() + UNSUITABLE_MS);
       this.#logger.warn({ batchId: record.id, error }, "leaves a batch alone");
       return false;
     }

@@ -8,10 +8,12 @@ import { readManifest, readOutput } from "#sdk/results.ts";
 import type { Storage } from "#sdk/storage.ts";
 import type { Part } from "./facts.ts";
 import type { Programs } from "./programs.ts";
+import type { Retention } from "./retention.ts";
 
 /** What a juror looks at deliveries with. */
 export interface Inspector {
   storage: Storage;
+  retention: Retention;
   programs: Programs;
   context: { chainId: bigint; market: string };
 }
@@ -24,7 +26,7 @@ const UNREACHABLE: readonly string[] = ["CONTENT_NOT_FOUND", "CONTENT_CORRUPT", 
 
 /**
  * Looks at what a member delivered as its requester would: opens the envelope with the evidence the member gave, fetches
- * the manifest and every output, and holds them against what is on chain. What was found is kept.
+ * the manifest and every output, and holds them against what is on chain. What was found is kept while the batch lasts.
  *
  * @param part Of the accused.
  * @throws SuretyError if nothing can be said: the job itself is not to be had, or this host's storage fails
@@ -32,10 +34,10 @@ const UNREACHABLE: readonly string[] = ["CONTENT_NOT_FOUND", "CONTENT_CORRUPT", 
 export async function inspectDelivery(
   record: BatchRecord,
   part: Part,
-  { storage, programs, context }: Inspector,
+  { storage, retention, programs, context }: Inspector,
   signal: AbortSignal,
 ): Promise<Delivery> {
-  const { spec } = await programs.of(record, signal);
+  const { spec } = await programs.order(record, signal);
   const { batchId, assignment, round, seat, tasks } = part;
   const disputed = record.assignments[assignment]!;
   const accused = membersOf(disputed).find((member) => member.round === round && member.seat === seat)!;
@@ -50,9 +52,9 @@ export async function inspectDelivery(
     const results = await readManifest(batchId, { ...accused, tasks }, content, { storage, context }, { signal });
     for (const result of results) {
       await readOutput(result, { storage }, { maxBytes: spec.limits.output, signal });
-      await storage.pin(result.sealedOutput, { signal });
+      await retention.pin(batchId, result.sealedOutput, { signal });
     }
-    await storage.pin(contentIdFromBytes32(accused.manifest), { signal });
+    await retention.pin(batchId, contentIdFromBytes32(accused.manifest), { signal });
     return "delivered";
   } catch (error) {
     if (!(error instanceof SuretyError)) throw error;

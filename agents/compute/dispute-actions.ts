@@ -12,6 +12,7 @@ import { inspectDelivery } from "./delivery.ts";
 import type { Check, DisputeDuty, Vote } from "./disputes.ts";
 import { partOf, type Part } from "./facts.ts";
 import type { Programs } from "./programs.ts";
+import type { Retention } from "./retention.ts";
 import type { Workbench } from "./workbench.ts";
 
 /** What {@link DisputeActions} work with. */
@@ -19,6 +20,7 @@ export interface DisputeDependencies {
   agent: MarketAgent;
   workbench: Workbench;
   programs: Programs;
+  retention: Retention;
   logger: Logger;
   signal: AbortSignal;
 }
@@ -164,10 +166,10 @@ export class DisputeActions {
   }
 
   async #deliveryOf(record: BatchRecord, assignment: AssignmentRecord, isLast: boolean): Promise<string> {
-    const { agent, programs, logger, signal } = this.#dependencies;
+    const { agent, programs, retention, logger, signal } = this.#dependencies;
     const { storage, context } = agent;
     const part = partOf(record, assignment, assignment.dispute!.member, agent.deployment)!;
-    const delivery = await inspectDelivery(record, part, { storage, programs, context }, signal);
+    const delivery = await inspectDelivery(record, part, { storage, retention, programs, context }, signal);
     logger.info({ batchId: record.id, assignment: assignment.index, delivery }, "looked at a delivery");
     if (delivery === "unreachable" && !isLast) {
       throw new SuretyError("DELIVERY_UNREACHABLE", "what a member says it delivered cannot be fetched now", {

@@ -23,7 +23,7 @@ import {
   type MarketState,
 } from "#sdk/market-state.ts";
 import { memberLock, slashOf } from "#sdk/pricing.ts";
-import type { Matter } from "#sdk/terms.ts";
+import { isContest, type Matter } from "#sdk/terms.ts";
 import { isMyTurn, partOf, UNUSED_AFTER, type ComputeFacts, type Part } from "./facts.ts";
 
 /** A task of one's own part, to be run again before anything is staked on it. */
@@ -125,7 +125,7 @@ function asMember(
   }
   if (stage !== "ruled" || standing(record, assignment, member) === "paid") return [];
   // Who did not open when called loses its pay, whatever a jury says.
-  const mayStillOpen = matter === "work" || matter === "delivery";
+  const mayStillOpen = isContest(matter);
   if (!mayStillOpen && !dispute.openings.has(member)) return [];
   const appeal = appealOf(state, record, assignment, dispute, worthOf(record, assignment, member), facts);
   return appeal ? standBy(part, dispute, facts, () => (isTimeFor(appeal, record, dispute, facts) ? [appeal] : [])) : [];

@@ -1,23 +1,23 @@
 import { getBytes, hexlify } from "ethers";
-import { taskIndex } from "#sdk/batch-manifest.ts";
 import { batchNonce, commit, taskDigest, type Opening } from "#sdk/commitment.ts";
 import { computeContentId, contentIdFromBytes32, contentIdToBytes32, type Directory } from "#sdk/content.ts";
 import { PRIMARY, type MemberContext, type SeatContext } from "#sdk/context.ts";
 import { deliveryEvidence, proveEnvelope, sealEnvelope } from "#sdk/envelope.ts";
 import { SuretyError } from "#sdk/errors.ts";
-import { taskArgs } from "#sdk/job-spec.ts";
 import type { BatchRecord } from "#sdk/market-state.ts";
 import { maxManifestBytes, sealManifest, type TaskResult } from "#sdk/result-manifest.ts";
-import { RESULT_MANIFEST_FILE, SEALED_OUTPUT_FILE } from "#sdk/results.ts";
+import { sealTrace } from "#sdk/resource-trace.ts";
+import { RESULT_MANIFEST_FILE, SEALED_OUTPUT_FILE, SEALED_TRACE_FILE } from "#sdk/results.ts";
 import { sealDirectory } from "#sdk/sealed-file.ts";
 import { taskSalt } from "#sdk/seed.ts";
 import type { Storage } from "#sdk/storage.ts";
 import type { Executor, TaskOutcome } from "../executor/executor.ts";
 import { outputDirectory } from "../executor/outcome.ts";
+import { runTraced } from "../executor/trace.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Logger } from "../logger.ts";
 import type { Part } from "./facts.ts";
-import { MAX_INPUT_BYTES, taskLimits, type Program, type Programs } from "./programs.ts";
+import { MAX_INPUT_BYTES, taskOf, type Program, type Programs } from "./programs.ts";
 
 /** What a member puts on chain for its work. */
 export interface Commitment {
@@ -204,14 +204,13 @@ export class Workbench {
   async republish(part: Part, record: BatchRecord, signal: AbortSignal): Promise<void> {
     const { storage } = this.#dependencies;
     const { manifest } = await this.commit(part, record, signal);
-    const again = async (cid: string, file: string, maxBytes: number): Promise<void> => {
-      const bytes = await storage.getFile(cid, file, { maxBytes, signal });
-      await storage.add(new Map([[file, bytes]]), { signal });
+    const again = async (cid: string, maxBytes: number): Promise<void> => {
+      await storage.add(await storage.get(cid, { maxBytes, signal }), { signal });
     };
     const { tasks } = part;
     for (const { sealedOutput } of await this.#results(part, record, signal))
-      await again(sealedOutput, SEALED_OUTPUT_FILE, MAX_OUTPUT_BYTES);
-    await again(contentIdFromBytes32(manifest), RESULT_MANIFEST_FILE, maxManifestBytes(tasks.length));
+      await again(sealedOutput, MAX_OUTPUT_BYTES);
+    await again(contentIdFromBytes32(manifest), maxManifestBytes(tasks.length));
   }
 
   /** All results of a part; those that are not in the journal are made. */
@@ -242,14 +241,20 @@ export class Workbench {
 
   async #result(part: Part, task: number, program: Program, signal: AbortSignal): Promise<TaskResult> {
     const { journal, storage, secret, context } = this.#dependencies;
-    const { directory, outcome } = await this.#run(part.batchId, task, program, signal);
+    const { executor } = this.#dependencies;
+    const traced: Pick<Executor, "run"> = { run: (input, options) => runTraced(executor, input, options) };
+    const { directory, outcome } = await this.#run(part.batchId, task, program, signal, traced);
     const output = await computeContentId(directory, { signal });
     const { bytes: sealed, key: contentKey } = await sealDirectory(directory, { signal });
-    const sealedOutput = await storage.add(new Map([[SEALED_OUTPUT_FILE, sealed]]), { signal });
+    // Beside the output, not in it: what a task used differs from host to host.
+    const trace = outcome.trace && sealTrace(outcome.trace, contentKey);
+    const published = new Map([[SEALED_OUTPUT_FILE, sealed], ...(trace ? [[SEALED_TRACE_FILE, trace] as const] : [])]);
+    const sealedOutput = await storage.add(published, { signal });
     const digest = taskDigest(batchNonce({ ...context, batchId: part.batchId }), task, contentIdToBytes32(output));
     const salt = taskSalt(secret, seatContext(part, context), task);
     const result: TaskResult = { task, digest, salt, output, sealedOutput, contentKey: hexlify(contentKey) };
     if ("code" in outcome.exit) result.exit = { code: outcome.exit.code, fuel: Number(outcome.usage.fuel) };
+    if (trace) result.traceBytes = trace.length;
     journal.put("result", resultKey(part, task), result);
     return result;
   }
@@ -258,23 +263,19 @@ export class Workbench {
   async #run(
     batchId: string,
     task: number,
-    { spec, bytes, manifest }: Program,
+    program: Program,
     signal: AbortSignal,
-    executor: Executor = this.#dependencies.executor,
+    executor: Pick<Executor, "run"> = this.#dependencies.executor,
   ): Promise<{ directory: Directory; outcome: TaskOutcome }> {
     const { storage, logger } = this.#dependencies;
-    const index = taskIndex(manifest, task);
-    const input = await storage.get(manifest.tasks[task]!.input, { maxBytes: MAX_INPUT_BYTES, signal });
-    const outcome = await executor.run(
-      { program: bytes, args: taskArgs(spec.args, index), index, input, limits: taskLimits(spec) },
-      { signal },
-    );
+    const input = await storage.get(program.manifest.tasks[task]!.input, { maxBytes: MAX_INPUT_BYTES, signal });
+    const outcome = await executor.run(taskOf(program, task, input), { signal });
     if ("limit" in outcome.exit && outcome.exit.limit === "time") {
       throw new SuretyError(
         "TASK_TIMED_OUT",
-        `task ${task} took longer than ${spec.limits.seconds} seconds on this host`,
+        `task ${task} took longer than ${program.spec.limits.seconds} seconds on this host`,
         {
-          details: { batchId, task, seconds: spec.limits.seconds },
+          details: { batchId, task, seconds: program.spec.limits.seconds },
           fix: "It is given up: a faster host may finish it, and would disagree.",
         },
       );

@@ -15,8 +15,9 @@ import { prepareTiles } from "../../examples/coastline/prepare.ts";
 import { HttpRpc } from "../chain/rpc.ts";
 import { printError, toJson } from "../cli/run-command.ts";
 import { startDevnet, type Devnet } from "../devnet/devnet.ts";
+import { accountNames } from "../devnet/devnet-file.ts";
 import { WasmExecutor } from "../executor/wasm-executor.ts";
-import { readDeployment } from "../market-agent.ts";
+import { readDeployment } from "../chain-agent.ts";
 import { DEMO_RATE, writeJobFile } from "./job.ts";
 import { Witness, type Money } from "./witness.ts";
 
@@ -87,15 +88,12 @@ async function demo({ nodes, home, json }: DemoOptions, signal: AbortSignal): Pr
     });
     const { file } = devnet;
     const deployment = await readDeployment(file.deployment);
-    const names = new Map([
-      [file.keys.deployer.address, "deployer"],
-      [file.keys.requester.address, "requester"],
-      ...file.keys.nodes.map(({ address, kind }, index): [string, string] => [
-        address,
-        kind === "honest" ? `node ${index + 1}` : `node ${index + 1} (${kind})`,
-      ]),
-    ]);
-    const witness = new Witness(deployment, new HttpRpc({ urls: [file.rpc], chainId: file.chainId }), names, step);
+    const witness = new Witness(
+      deployment,
+      new HttpRpc({ urls: [file.rpc], chainId: file.chainId }),
+      accountNames(file),
+      step,
+    );
     await witness.catchUp();
     const before = await witness.money();
     say();

@@ -2,7 +2,7 @@ import { formatAmount } from "#sdk/amount.ts";
 import type { Deployment } from "#sdk/deployment.ts";
 import { decodeEvent, type SuretyEvent } from "#sdk/events.ts";
 import { MemoryEventStore, type RawEvent } from "#sdk/event-store.ts";
-import { Follower } from "#sdk/follower.ts";
+import { Follower, type FollowerHooks } from "#sdk/follower.ts";
 import type { JsonRpc } from "#sdk/json-rpc.ts";
 import { tokenInterface } from "#sdk/market-abi.ts";
 import { MarketState, sampledCountOf } from "#sdk/market-state.ts";
@@ -51,13 +51,19 @@ export interface Money {
  * is on chain and nothing else.
  */
 export class Witness {
-  readonly state: MarketState;
-  readonly events: SuretyEvent[] = [];
+  /** Replaced after a reorganisation: do not keep it. */
+  state: MarketState;
+  /** What happened, without what a reorganisation removed. */
+  events: SuretyEvent[] = [];
   readonly #deployment: Deployment;
   readonly #rpc: JsonRpc;
   readonly #names: ReadonlyMap<string, string>;
   readonly #tell: (line: string) => void;
   readonly #follower: Follower;
+  readonly #hooks: FollowerHooks = {
+    onEvents: (events) => this.#see(events),
+    onRewind: (number) => this.#unsee(number),
+  };
 
   /**
    * @param names What to call addresses.
@@ -82,12 +88,12 @@ export class Witness {
 
   /** Watches until the signal aborts. */
   watch(signal: AbortSignal): Promise<void> {
-    return this.#follower.run({ signal, onEvents: (events) => this.#see(events) });
+    return this.#follower.run({ signal, ...this.#hooks });
   }
 
   /** Sees what is there now. */
   async catchUp(): Promise<void> {
-    await this.#follower.sync({ onEvents: (events) => this.#see(events) });
+    await this.#follower.sync(this.#hooks);
   }
 
   /** Gas of every transaction in the life of the batches seen. */
@@ -131,6 +137,13 @@ export class Witness {
 
   name(address: string): string {
     return this.#names.get(address) ?? address;
+  }
+
+  /** Forgets what happened above a block. */
+  #unsee(number: number): void {
+    this.events = this.events.filter(({ blockNumber }) => blockNumber <= number);
+    this.state = new MarketState(this.#deployment.market);
+    for (const event of this.events) this.state.apply(event);
   }
 
   #see(raw: readonly RawEvent[]): void {

@@ -12,6 +12,8 @@ import { tokenInterface } from "#sdk/market-abi.ts";
 import { openEmbeddedStorage, startGateway } from "#sdk/node/index.ts";
 import * as reads from "#sdk/reads.ts";
 import { HttpRpc } from "../chain/rpc.ts";
+import type { LogLevel } from "../config.ts";
+import type { DockerExecutorConfig } from "../config/executor.ts";
 import { takeLock } from "../journal/lock.ts";
 import { startChain } from "./chain.ts";
 import { startChild, type Child } from "./child.ts";
@@ -21,6 +23,7 @@ import type { DevnetAccount, DevnetFile, NodeKind } from "./devnet-file.ts";
 const ETHER = parseEther("1000");
 /** Tokens, base units. */
 const REQUESTER_TOKENS = parseUnits("100000", 18);
+const REGISTRANT_TOKENS = parseUnits("100000", 18);
 const NODE_TOKENS = parseUnits("10000", 18);
 /** Tokens each node keeps at stake: the class's slot stake and room for several assignments. */
 const NODE_STAKE = "5000";
@@ -38,8 +41,13 @@ export interface DevnetOptions {
   home: string;
   /** Port of the chain's JSON-RPC; 0 takes a free one. */
   port: number;
-  /** Compute nodes, the dishonest included. */
+  /** Compute nodes, the dishonest included. None only where there are participants. */
   nodes: number;
+  /**
+   * Evaluators and workers of evaluated jobs, 1 evaluator in 5, up to 64: they apply for every job that the devnet's
+   * registrant registers. Defaults to none.
+   */
+  participants?: number;
   /** How many of them falsify what they computed. */
   liars: number;
   /** How many of them compute nothing and invent results. */
@@ -48,6 +56,10 @@ export interface DevnetOptions {
   cheatShare?: number;
   /** Milliseconds from block to block. Defaults to 1000. */
   blockTime?: number;
+  /** A Docker engine that the honest nodes and the requester run tasks with, in class `container`. Default: WASM. */
+  executor?: DockerExecutorConfig;
+  /** What the agents log. Default: as they do by themselves. */
+  logLevel?: LogLevel;
   /** Told what happens, for people; also of agents that end unasked. */
   onProgress?: (line: string) => void;
   /** Ends the start; what was started is stopped. */
@@ -59,7 +71,7 @@ export interface Devnet {
   readonly file: DevnetFile;
   /** Where {@link Devnet.file} was written. */
   readonly path: string;
-  /** Its agents as they run now: `requester`, `node-1`, `node-2`, … */
+  /** Its agents as they run now: `requester`, `node-1`, `node-2`, …, `participant-1`, … */
   readonly agents: ReadonlyMap<string, Child>;
   /** Rejects, with `AGENT_ENDED`, when the first agent ends that was not asked to; otherwise stays open. */
   readonly failed: Promise<never>;
@@ -83,7 +95,7 @@ export interface Devnet {
  * ```
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
-  const { nodes, liars, lazy, onProgress = () => {}, signal, cheatShare = 1 } = options;
+  const { nodes, participants = 0, liars, lazy, onProgress = () => {}, signal, cheatShare = 1 } = options;
   checkNumbers(options);
   const home = resolve(options.home);
   const cleanUp = new CleanUp();
@@ -96,6 +108,13 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
 
     const deployer = Wallet.createRandom();
     const requester = { wallet: Wallet.createRandom(), name: "requester" };
+    const registrant = { wallet: Wallet.createRandom() };
+    const evaluators = Math.ceil(participants / 5);
+    const crowd = Array.from({ length: participants }, (_, index) => ({
+      wallet: Wallet.createRandom(),
+      name: `participant-${index + 1}`,
+      role: index < evaluators ? ("evaluator" as const) : ("worker" as const),
+    }));
     const members = Array.from({ length: nodes }, (_, index) => ({
       wallet: Wallet.createRandom(),
       name: `node-${index + 1}`,
@@ -106,10 +125,9 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const chain = await startChain({
       port: options.port,
       blockTime: options.blockTime,
-      accounts: [deployer, requester.wallet, ...members.map(({ wallet }) => wallet)].map(({ privateKey }) => ({
-        privateKey,
-        balance: ETHER,
-      })),
+      accounts: [deployer, ...[requester, registrant, ...members, ...crowd].map(({ wallet }) => wallet)].map(
+        ({ privateKey }) => ({ privateKey, balance: ETHER }),
+      ),
     });
     cleanUp.add(() => chain.close());
     signal?.throwIfAborted();
@@ -121,6 +139,13 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       parameters: await readDeployParameters("local"),
       signal,
     });
+    const provider = new JsonRpcProvider(chain.url, chain.chainId, {
+      staticNetwork: true,
+      pollingInterval: 250,
+      cacheTimeout: -1,
+    });
+    cleanUp.add(() => provider.destroy());
+    const { executor } = options;
     const deploymentPath = join(home, "surety.json");
     await writeFile(deploymentPath, formatDeployment(deployment));
 
@@ -134,15 +159,10 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     });
 
     onProgress("funding the accounts");
-    const provider = new JsonRpcProvider(chain.url, chain.chainId, {
-      staticNetwork: true,
-      pollingInterval: 250,
-      cacheTimeout: -1,
-    });
-    cleanUp.add(() => provider.destroy());
     await fund(provider, deployer.privateKey, deployment.token.address, [
       [requester.wallet.address, REQUESTER_TOKENS],
-      ...members.map(({ wallet }): [string, bigint] => [wallet.address, NODE_TOKENS]),
+      [registrant.wallet.address, REGISTRANT_TOKENS],
+      ...[...members, ...crowd].map(({ wallet }): [string, bigint] => [wallet.address, NODE_TOKENS]),
     ]);
     signal?.throwIfAborted();
 
@@ -151,8 +171,12 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       deployment: deploymentPath,
       storage: { kind: "embedded", gateways: [gateway.url], publishTo: gateway.url, token },
       pollMs: 500,
+      // Nothing of it outlives it.
+      drainSeconds: 0,
+      ...(executor ? { executor } : {}),
+      ...(options.logLevel ? { logLevel: options.logLevel } : {}),
     };
-    const wasmClass = classNamed(deployment, "wasm");
+    const classId = classNamed(deployment, executor ? "container" : "wasm");
     const agents = new Map<string, Child>();
     const launches = new Map<string, () => Promise<Child>>();
     cleanUp.add(async () => void (await Promise.all([...agents.values()].map((child) => child.stop(GRACE)))));
@@ -168,7 +192,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     for (const { wallet, name, kind } of members) {
       const account = await writeAgent(join(home, "nodes", name), wallet.address, wallet.privateKey, {
         ...common,
-        class: wasmClass,
+        class: classId,
         stake: NODE_STAKE,
         maxAssignments: 2,
       });
@@ -178,6 +202,23 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
           ? [mainScript, ["compute", "--config", account.config]]
           : [dishonestScript, ["--config", account.config, "--kind", kind, "--share", String(cheatShare)]];
       launches.set(name, () => startChild(name, script as string, args as string[], join(account.home, "agent.log")));
+      await launch(name);
+    }
+    const { address: registers, privateKey: registrantKey } = registrant.wallet;
+    const registrantAccount = await writeAgent(join(home, "registrant"), registers, registrantKey, {
+      ...common,
+      jobs: [{ registrant: registers, roles: ["admin"] }],
+    });
+    if (participants > 0) onProgress(`starting ${participants} participants in evaluated jobs`);
+    const participantAccounts: DevnetFile["keys"]["participants"] = [];
+    for (const { wallet, name, role } of crowd) {
+      const account = await writeAgent(join(home, "participants", name), wallet.address, wallet.privateKey, {
+        ...common,
+        jobs: [{ registrant: registers, roles: [role] }],
+      });
+      participantAccounts.push({ ...account, role });
+      const args = ["participant", "--config", account.config];
+      launches.set(name, () => startChild(name, mainScript, args, join(account.home, "agent.log")));
       await launch(name);
     }
     const { address, privateKey } = requester.wallet;
@@ -199,11 +240,14 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
         deployer: { address: deployer.address, key: deployer.privateKey },
         requester: requesterAccount,
         nodes: nodeAccounts,
+        registrant: registrantAccount,
+        participants: participantAccounts,
       },
       pids: {
         devnet: process.pid,
         requester: (agents.get("requester") as Child).pid,
         nodes: members.map(({ name }) => (agents.get(name) as Child).pid),
+        participants: crowd.map(({ name }) => (agents.get(name) as Child).pid),
       },
     };
 
@@ -212,7 +256,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     failed.catch(() => {});
     onProgress("waiting until every node has staked and can be drawn");
     const rpc = new HttpRpc({ urls: [chain.url] });
-    await Promise.race([failed, allDrawable(rpc, deployment, { classId: wasmClass, nodes: nodeAccounts, signal })]);
+    await Promise.race([failed, allDrawable(rpc, deployment, { classId, nodes: nodeAccounts, signal })]);
     const path = join(home, "devnet.json");
     await writeJson(path, file);
     const restart = async (name: string): Promise<Child> => {
@@ -257,12 +301,14 @@ class CleanUp {
   }
 }
 
-function checkNumbers({ nodes, liars, lazy }: DevnetOptions): void {
-  const whole = [nodes, liars, lazy].every((count) => Number.isSafeInteger(count) && count >= 0);
-  if (whole && nodes >= 1 && nodes <= 64 && liars + lazy <= nodes) return;
-  throw new SuretyError("DEVNET_OPTIONS", `${nodes} nodes of which ${liars} lie and ${lazy} are lazy cannot be`, {
-    details: { nodes, liars, lazy },
-    fix: "Take 1 to 64 nodes, the liars and the lazy among them.",
+function checkNumbers({ nodes, liars, lazy, participants = 0 }: DevnetOptions): void {
+  const whole = [nodes, liars, lazy, participants].every((count) => Number.isSafeInteger(count) && count >= 0);
+  const some = nodes >= 1 || participants >= 1;
+  if (whole && some && nodes <= 64 && participants <= 64 && liars + lazy <= nodes) return;
+  const what = `${nodes} nodes of which ${liars} lie and ${lazy} are lazy, and ${participants} participants, cannot be`;
+  throw new SuretyError("DEVNET_OPTIONS", what, {
+    details: { nodes, liars, lazy, participants },
+    fix: "Take 1 to 64 nodes, the liars and the lazy among them; up to 64 participants.",
     exit: ExitStatus.badInput,
   });
 }
@@ -274,7 +320,7 @@ function kindOf(index: number, { nodes, liars, lazy }: Pick<DevnetOptions, "node
 }
 
 /** What a devnet makes in its home; nothing else there is ever deleted. */
-const OWN_NAMES = ["devnet.json", "surety.json", "nodes", "requester", "storage"];
+const OWN_NAMES = ["devnet.json", "surety.json", "nodes", "participants", "registrant", "requester", "storage"];
 const MARKER = "devnet.lock";
 
 async function requireOwnFolder(home: string): Promise<void> {

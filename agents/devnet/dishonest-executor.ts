@@ -59,9 +59,14 @@ function invented(chance: Buffer): TaskOutcome {
   };
 }
 
+function programName({ program }: TaskInput): string | Uint8Array {
+  if (program instanceof Uint8Array) return program;
+  return "cid" in program.image ? program.image.id : program.image.reference;
+}
+
 /** The same task draws the same, so that a node does not contradict itself after a restart. */
 function draw(task: TaskInput, seed: string): Buffer {
-  const hash = createHash("sha256").update(seed).update("\0").update(task.program).update(String(task.index));
+  const hash = createHash("sha256").update(seed).update("\0").update(programName(task)).update(String(task.index));
   for (const path of [...task.input.keys()].sort())
     hash.update(`\0${path}\0`).update(task.input.get(path) ?? new Uint8Array(0));
   return hash.digest();

@@ -32,8 +32,14 @@ export function checkTask(task: TaskInput): void {
   whole("limits.memoryBytes", limits.memoryBytes, 0);
   whole("limits.outputBytes", limits.outputBytes, 0);
   whole("limits.files", limits.files, 0);
-  if (limits.fuel < 1n || limits.fuel > 1n << 62n) {
-    throw invalid(`limits.fuel is ${limits.fuel}, expected 1 to 2^62`, { fuel: limits.fuel });
+  if ("fuel" in limits) {
+    if (limits.fuel < 1n || limits.fuel > 1n << 62n) {
+      throw invalid(`limits.fuel is ${limits.fuel}, expected 1 to 2^62`, { fuel: limits.fuel });
+    }
+  } else {
+    whole("limits.cpus", limits.cpus, 1);
+    whole("limits.processes", limits.processes, 1);
+    whole("limits.diskBytes", limits.diskBytes, 0);
   }
   // The most that a timer holds.
   if (!(limits.seconds > 0 && limits.seconds <= 2_000_000)) {

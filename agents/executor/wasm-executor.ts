@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
-import { SuretyError } from "#sdk/errors.ts";
-import type { Executor, ProgramInfo, TaskInput, TaskOutcome } from "./executor.ts";
+import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import type { CheckOptions, Executor, TaskInput, TaskOutcome, WasmProgramInfo, WasmTask } from "./executor.ts";
 import { checkTask } from "./task.ts";
 import { sha256 } from "./wasm/sandbox.ts";
 import type { WorkerReply, WorkerRequest } from "./wasm/worker.ts";
@@ -68,7 +68,8 @@ export class WasmExecutor implements Executor {
     setFlagsFromString("--no-liftoff");
   }
 
-  async check(program: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<ProgramInfo> {
+  async check(program: TaskInput["program"], options: CheckOptions = {}): Promise<WasmProgramInfo> {
+    if (!(program instanceof Uint8Array)) throw unsuitable();
     const request = { sha256: sha256(program), program: undefined, task: undefined };
     const reply = await this.ask({ request, program, seconds: preparationSeconds, signal: options.signal });
     if (reply.kind !== "checked") throw unexpected(reply);
@@ -76,6 +77,7 @@ export class WasmExecutor implements Executor {
   }
 
   async run(task: TaskInput, options: { signal?: AbortSignal } = {}): Promise<TaskOutcome> {
+    if (!isWasmTask(task)) throw unsuitable();
     checkTask(task);
     const { program, ...rest } = task;
     const request = { sha256: sha256(program), program: undefined, task: rest };
@@ -211,6 +213,17 @@ function startWorker(): Worker {
   // Once idle, a worker must not keep the process alive.
   worker.unref();
   return worker;
+}
+
+function isWasmTask(task: TaskInput): task is WasmTask {
+  return task.program instanceof Uint8Array;
+}
+
+function unsuitable(): SuretyError {
+  return new SuretyError("EXECUTOR_UNSUITABLE", "the program is an image, this executor runs WebAssembly", {
+    fix: "Leave it to hosts with a container engine.",
+    exit: ExitStatus.badInput,
+  });
 }
 
 function closedError(): SuretyError {

@@ -78,9 +78,11 @@ export interface Intent {
   nonce?: number;
   /** The newest last. Those of a nonce that another transaction took are in {@link Intent.dead}. */
   attempts: Attempt[];
-  /** Attempts that can never be mined, as a final block holds another transaction with their nonce. */
+  /** Attempts that can never be mined any more, as a final block holds a transaction with their nonce. */
   dead: Attempt[];
   inclusion?: Inclusion;
+  /** Where it was mined before and the contract refused it, each in a final block; its attempts are in {@link Intent.dead}. */
+  reverted?: Inclusion[];
   failure?: IntentFailure;
   /** What the last broadcast was answered, if the node did not take it. */
   trouble?: BroadcastTrouble;

@@ -8,6 +8,9 @@ import { keyLockFile, sharedLockDirectory, takeLock, type Lock } from "./lock.ts
 import { decode, encode } from "./record.ts";
 import { migrate } from "./schema.ts";
 
+/** Of Unicode, and so of every id. */
+const LAST_CHARACTER = "\u{10ffff}";
+
 /** Whose journal to open. */
 export interface JournalOptions {
   /** The agent's folder; made if missing. */
@@ -126,9 +129,11 @@ export class Journal {
     this.transaction(() => this.#database.prepare("DELETE FROM records WHERE kind = ? AND id = ?").run(kind, id));
   }
 
-  /** All notes of a kind, by id. */
-  list(kind: string): Map<string, unknown> {
-    const rows = this.#database.prepare("SELECT id, json FROM records WHERE kind = ? ORDER BY id").all(kind);
+  /** All notes of a kind, by id; or those whose ids begin with a prefix. */
+  list(kind: string, { prefix = "" }: { prefix?: string } = {}): Map<string, unknown> {
+    const rows = this.#database
+      .prepare("SELECT id, json FROM records WHERE kind = ? AND id >= ? AND id < ? ORDER BY id")
+      .all(kind, prefix, `${prefix}${LAST_CHARACTER}`);
     return new Map(rows.map((row) => [String(row.id), decode(String(row.json))]));
   }
 

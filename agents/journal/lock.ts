@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -65,6 +65,22 @@ export function takeLock(file: string, what: string): Lock {
 export function keyLockFile(directory: string, chain: string, address: string): string {
   const name = `${chain}-${address}`.toLowerCase().replaceAll(/[^0-9a-z-]/g, "_");
   return join(directory, `${name}.lock`);
+}
+
+/** The process that holds a lock now, 0 if it is not known which; undefined if none does. Changes nothing. */
+export function heldBy(file: string): number | undefined {
+  if (!existsSync(file)) return undefined;
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(file, { timeout: 0 });
+    database.exec("BEGIN EXCLUSIVE; ROLLBACK");
+    return undefined;
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    return lockHolder(file) ?? 0;
+  } finally {
+    database?.close();
+  }
 }
 
 function isBusy(error: unknown): boolean {

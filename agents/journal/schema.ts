@@ -92,7 +92,8 @@ export function migrate(database: DatabaseSync, steps: readonly string[] = migra
     database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${steps.length}`);
     database.exec("COMMIT");
   } catch (error) {
-    database.exec("ROLLBACK");
+    // SQLite has rolled back by itself where the disk failed.
+    if (database.isTransaction) database.exec("ROLLBACK");
     throw error;
   }
 }

@@ -4,18 +4,22 @@ import { SuretyError } from "#sdk/errors.ts";
 import type { Head } from "#sdk/follower.ts";
 import type { BatchRecord } from "#sdk/market-state.ts";
 import { batchSeed, encryptionKeyPair } from "#sdk/seed.ts";
+import { REFUSED_YET } from "../chain-agent.ts";
 import { Programs } from "../compute/programs.ts";
 import type { RequesterConfig } from "../config.ts";
+import type { Drain } from "../drain.ts";
 import type { Executor } from "../executor/executor.ts";
-import { WasmExecutor } from "../executor/wasm-executor.ts";
 import type { Logger } from "../logger.ts";
 import { MarketAgent } from "../market-agent.ts";
+import { addRequesterGauges } from "../monitoring/gauges.ts";
+import { runAgent, type AgentDependencies } from "../run-agent.ts";
+import type { RequesterService } from "../service/service.ts";
 import { Acting } from "./acting.ts";
 import { Background } from "./background.ts";
 import { Collecting } from "./collecting.ts";
 import { requesterDuties } from "./duties.ts";
 import { JobBook } from "./job-book.ts";
-import type { Job } from "./jobs.ts";
+import { CANCELLED, type Job } from "./jobs.ts";
 import { Outputs } from "./outputs.ts";
 import { OwnRuns } from "./own-runs.ts";
 import { Posting } from "./posting.ts";
@@ -23,15 +27,10 @@ import { Purse } from "./purse.ts";
 import { Reader } from "./reader.ts";
 import { readTickets, takeTicket, type JobStatus } from "./spool.ts";
 
-/** What a requester works with beside its configuration. */
-export interface RequesterDependencies {
-  /** Ends the agent; what is open goes on at the next start. */
-  signal: AbortSignal;
-  logger: Logger;
+/** What a requester works with beside its configuration; its executor runs planted and disputed tasks. */
+export interface RequesterDependencies extends AgentDependencies {
   /** Told whenever a job's status was written. */
   onStatus?: (status: JobStatus) => void;
-  /** What planted and disputed tasks are run with. Default: the metered WASM sandbox. */
-  executor?: Executor;
 }
 
 /**
@@ -41,18 +40,10 @@ export interface RequesterDependencies {
  * @throws SuretyError what {@link MarketAgent.open} throws, and whatever will not pass by itself
  */
 export async function runRequesterAgent(config: RequesterConfig, dependencies: RequesterDependencies): Promise<void> {
-  const { signal, logger } = dependencies;
-  const executor = dependencies.executor ?? new WasmExecutor({ workers: 1 });
-  try {
-    const agent = await MarketAgent.open({ config, logger, signal });
-    try {
-      await new RequesterAgent(config, agent, executor, dependencies).run();
-    } finally {
-      await agent.close();
-    }
-  } finally {
-    await executor.close();
-  }
+  await runAgent<MarketAgent>(config, dependencies, {
+    ...{ name: "requester", workers: 1, open: MarketAgent.open, addGauges: addRequesterGauges },
+    work: ({ agent, executor, drain }) => new RequesterAgent(config, agent, executor, drain, dependencies).run(),
+  });
 }
 
 /** See {@link runRequesterAgent}. */
@@ -60,6 +51,7 @@ class RequesterAgent {
   readonly #config: RequesterConfig;
   readonly #agent: MarketAgent;
   readonly #logger: Logger;
+  readonly #drain: Drain;
   readonly #signal: AbortSignal;
   readonly #background: Background;
   readonly #purse: Purse;
@@ -69,24 +61,33 @@ class RequesterAgent {
   readonly #posting: Posting;
   readonly #acting: Acting;
   readonly #collecting: Collecting;
+  readonly #asked: AbortSignal;
+  #service: RequesterService | undefined;
 
   constructor(
     config: RequesterConfig,
     agent: MarketAgent,
     executor: Executor,
-    { logger, signal, onStatus = () => undefined }: RequesterDependencies,
+    drain: Drain,
+    { logger, onStatus = () => undefined, signal: asked }: RequesterDependencies,
   ) {
+    const signal = drain.ended;
     this.#config = config;
     this.#agent = agent;
     this.#logger = logger;
+    this.#drain = drain;
     this.#signal = signal;
+    this.#asked = asked;
     const keys = encryptionKeyPair(agent.secret);
     const programs = new Programs({ storage: agent.storage, executor });
     const outputs = new Outputs(config);
     const patience = config.fetchPatience;
     const background = new Background({ logger, signal });
-    const book = new JobBook(config, agent, onStatus);
-    const purse = new Purse(agent);
+    const book = new JobBook(config, agent, (status) => {
+      this.#service?.note(status);
+      onStatus(status);
+    });
+    const purse = new Purse(agent, agent.deployment.market);
     const reader = new Reader({ agent, keys, programs, outputs, background, logger, signal, patience });
     const runs = new OwnRuns({ agent, executor, programs, background, logger, signal, patience });
     const posting = new Posting({ agent, book, purse, keys, logger });
@@ -106,18 +107,32 @@ class RequesterAgent {
   async run(): Promise<void> {
     const { address, deployment } = this.#agent;
     this.#logger.info({ address, market: deployment.market }, "requester starts");
+    const { service } = this.#config;
     try {
-      await this.#agent.run((head) => this.#act(head));
+      if (service) {
+        // gRPC takes a while to load, and few need it.
+        const { RequesterService } = await import("../service/service.ts");
+        const [config, agent, book, logger] = [this.#config, this.#agent, this.#book, this.#logger];
+        this.#service = await RequesterService.open({ config, service, agent, book, logger, draining: this.#asked });
+      }
+      await this.#drain.during(
+        () => this.#agent.run((head) => this.#act(head)),
+        () => this.#agent.isIdle && this.#background.isIdle && this.#service?.isIdle !== false,
+      );
     } finally {
+      await this.#service?.close();
       await this.#background.settled();
     }
     this.#logger.info({ address }, "requester stopped");
   }
 
   async #act(head: Head): Promise<void> {
-    await this.#takeTickets();
+    this.#service?.ready();
+    if (this.#drain.hasBegun) return;
+    // Without money for gas nothing new is taken; what was posted goes on.
+    if (await this.#agent.gasMoney.suffices({ signal: this.#signal })) await this.#takeTickets();
     for (const ticket of this.#book.tickets) {
-      if (this.#signal.aborted) return;
+      if (this.#drain.hasBegun) return;
       // Read again for each, since what goes on in the background writes it too.
       const job = this.#book.find(ticket) as Job;
       if (job.finished) {
@@ -128,7 +143,13 @@ class RequesterAgent {
       try {
         await this.#advance(job, head);
       } catch (error) {
-        if (this.#signal.aborted || !(error instanceof SuretyError) || error.kind === "retryable") throw error;
+        if (this.#signal.aborted || !(error instanceof SuretyError)) throw error;
+        if (error.code === REFUSED_YET) {
+          // Which may last until it is final, and concerns this job only.
+          this.#logger.warn({ ticket, error }, "trouble, trying again");
+          continue;
+        }
+        if (error.kind === "retryable") throw error;
         this.#logger.error({ ticket, error }, "a job failed");
         const { code, message, fix } = error;
         this.#book.save({ ...job, finished: { error: { code, message, ...(fix ? { fix } : {}) } } });
@@ -144,6 +165,7 @@ class RequesterAgent {
    * are left to whoever posted them.
    */
   async #tendOrphans(head: Head): Promise<void> {
+    if (this.#drain.hasBegun) return;
     const mine = this.#agent.state.open.filter(({ terms }) => terms.requester === this.#agent.address);
     if (mine.length === 0) return;
     const known = new Set<string>();
@@ -175,6 +197,11 @@ class RequesterAgent {
   /** Does what is due for one job. */
   async #advance(job: Job, head: Head): Promise<void> {
     const attempt = job.attempts.at(-1);
+    if (!attempt && this.#book.isCancelled(job.ticket.ticket)) {
+      this.#book.save({ ...job, finished: { error: CANCELLED } });
+      return;
+    }
+    if (!attempt?.posted && this.#agent.gasMoney.isLow) return;
     if (!attempt) {
       const tasks = Array.from({ length: job.ticket.count }, (_, task) => task);
       await this.#posting.post(job, await this.#posting.plan(job, contentIdToBytes32(job.ticket.manifest), tasks));
@@ -203,7 +230,7 @@ class RequesterAgent {
       this.#runs.runDisputed(record);
     }
     const { state, deployment } = this.#agent;
-    const { inMarket, inWallet } = await this.#purse.funds();
+    const { inLedger, inWallet } = await this.#purse.funds();
     const duties = requesterDuties(state, record, {
       now: head.timestamp,
       block: head.number,
@@ -214,9 +241,12 @@ class RequesterAgent {
       readings: this.#reader.readings(record),
       known: this.#runs.digests(record),
       isRunning: this.#runs.isPlanting(record),
-      budget: inMarket + inWallet,
+      budget: inLedger + inWallet,
     });
-    for (const duty of duties) await this.#acting.do(duty, record);
+    for (const duty of duties) {
+      if (this.#drain.hasBegun) return;
+      await this.#acting.do(duty, record);
+    }
   }
 
   #seedOf({ batch: { job, sequence } }: BatchRecord): string {

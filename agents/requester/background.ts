@@ -28,6 +28,11 @@ export class Background {
     this.#running.set(key, running);
   }
 
+  /** Whether nothing goes on. */
+  get isIdle(): boolean {
+    return this.#running.size === 0;
+  }
+
   /** Whether it is going on. */
   has(key: string): boolean {
     return this.#running.has(key);

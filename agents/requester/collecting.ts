@@ -2,13 +2,14 @@ import { BATCH_MANIFEST_FILE, buildBatchManifest, taskIndex } from "#sdk/batch-m
 import { contentIdToBytes32 } from "#sdk/content.ts";
 import { SuretyError } from "#sdk/errors.ts";
 import type { AssignmentRecord, BatchRecord } from "#sdk/market-state.ts";
+import { summariseTrace } from "#sdk/resource-trace.ts";
 import type { TaskResult } from "#sdk/result-manifest.ts";
 import type { Programs } from "../compute/programs.ts";
 import type { Logger } from "../logger.ts";
 import type { MarketAgent } from "../market-agent.ts";
 import { patiently, type Background } from "./background.ts";
 import type { JobBook } from "./job-book.ts";
-import { CAUGHT, isAccepted, suspicionFrom, type Attempt, type Job } from "./jobs.ts";
+import { CANCELLED, CAUGHT, isAccepted, suspicionFrom, type Attempt, type Job } from "./jobs.ts";
 import type { Outputs } from "./outputs.ts";
 import type { OwnRuns } from "./own-runs.ts";
 import type { Posting } from "./posting.ts";
@@ -17,6 +18,9 @@ import type { TaskStatus } from "./spool.ts";
 
 /** How often what did not come to a result is posted again before the job ends without it. */
 const MOST_ATTEMPTS = 4;
+
+/** Which outputs are here is noted again when there is this part more of them: a note takes longer the more there are. */
+const NOTED_PART = 1 / 64;
 
 /** What {@link Collecting} works with. */
 export interface CollectingParts {
@@ -57,8 +61,9 @@ export class Collecting {
       job.suspicion = suspicion;
       const have = new Set(job.done.map(({ task }) => task));
       const missing = attempt.tasks.map((task, place) => ({ task, place })).filter(({ task }) => !have.has(task));
-      if (missing.length === 0 || job.attempts.length >= MOST_ATTEMPTS) {
-        job.finished = missing.length === 0 ? {} : { error: incomplete(missing.length, job) };
+      const end = missing.length === 0 ? {} : this.#giveUp(job, missing.length);
+      if (end) {
+        job.finished = end;
         book.save(job);
         logger.info({ ticket, done: job.done.length, tasks: job.ticket.count }, "finished a job");
       } else {
@@ -69,6 +74,14 @@ export class Collecting {
       await outputs.drop(record.id);
       reader.release(record);
     });
+  }
+
+  /** Why nothing more is posted for a job that misses results; undefined if it is posted again. */
+  #giveUp(job: Job, missing: number): Job["finished"] {
+    const { book, posting } = this.#parts;
+    if (book.isCancelled(job.ticket.ticket)) return { error: CANCELLED };
+    if (job.attempts.length >= MOST_ATTEMPTS) return { error: incomplete(missing, job) };
+    return posting.affords(job, missing) ? undefined : { error: beyondLimit(missing, job) };
   }
 
   /** Takes the results of one assignment; false if they are wrong or not to be had. */
@@ -84,17 +97,28 @@ export class Collecting {
       logger.warn(place, "a task that this requester ran itself was answered wrong");
       return false;
     }
+    // Those that are not here yet.
+    await reader.fetchTraces(record, assignment.node, results);
     let whole = true;
-    for (const result of results) {
-      const task = attempt.tasks[result.task] as number;
-      if (job.done.some((status) => status.task === task)) continue;
-      const status = await this.#output(job, task, record, assignment, result);
-      if (!status) {
-        whole = false;
-        continue;
+    const have = new Set(job.done.map(({ task }) => task));
+    let noted = job.done.length;
+    try {
+      for (const result of results) {
+        const task = attempt.tasks[result.task] as number;
+        if (have.has(task)) continue;
+        const status = await this.#output(job, task, record, assignment, result);
+        if (!status) {
+          whole = false;
+          continue;
+        }
+        job.done.push(status);
+        // What was handed out and not noted is fetched and handed out once more by the next life.
+        if (job.done.length - noted <= noted * NOTED_PART) continue;
+        book.save(job);
+        noted = job.done.length;
       }
-      job.done.push(status);
-      book.save(job);
+    } finally {
+      if (job.done.length > noted) book.save(job);
     }
     return whole;
   }
@@ -115,7 +139,9 @@ export class Collecting {
         fetched = await reader.fetch(record, result);
         await outputs.hand(record.id, result.task, ticket, task);
       }
-      return { task, outcome: outcome!.outcome, output: result.output, node, exit: fetched.exit };
+      const trace = await outputs.handTrace(record.id, result.task, ticket, task);
+      const used = trace && summariseTrace(trace);
+      return { task, outcome: outcome!.outcome, output: result.output, node, exit: fetched.exit, used };
     } catch (error) {
       if (!(error instanceof SuretyError)) throw error;
       logger.warn({ ticket, task, node, error }, "an output is not to be had");
@@ -125,7 +151,7 @@ export class Collecting {
 
   async #planAgain(job: Job, record: BatchRecord, missing: readonly { task: number; place: number }[]): Promise<void> {
     const { agent, posting, programs, signal, patience } = this.#parts;
-    const { manifest } = await patiently(() => programs.of(record, signal), { seconds: patience, signal });
+    const { manifest } = await patiently(() => programs.order(record, signal), { seconds: patience, signal });
     const again = missing.map(({ place }) => ({
       input: manifest.tasks[place]!.input,
       index: taskIndex(manifest, place),
@@ -138,6 +164,14 @@ export class Collecting {
       missing.map(({ task }) => task),
     );
   }
+}
+
+function beyondLimit(missing: number, { ticket }: Job): { code: string; message: string; fix: string } {
+  return {
+    code: "SPENDING_LIMIT_REACHED",
+    message: `${missing} of ${ticket.count} tasks came to no result, and posting them again could cost more than ${ticket.spendingLimit} base units in all`,
+    fix: "Submit them again with a higher limit.",
+  };
 }
 
 function incomplete(missing: number, job: Job): { code: string; message: string; fix: string } {

@@ -1,16 +1,14 @@
 import { hexlify, ZeroHash } from "ethers";
 import { PARTS_PER_MILLION } from "#sdk/amount.ts";
 import { UNDELIVERED } from "#sdk/commitment.ts";
-import { jobIdOf, type Terms } from "#sdk/terms.ts";
-import { minimumSlash } from "#sdk/job-spec.ts";
+import { isContest, jobIdOf, type Parameters, type Terms } from "#sdk/terms.ts";
 import { contentIdToBytes32 } from "#sdk/content.ts";
 import { effectiveRuling, membersOf, standing, type DisputeRecord } from "#sdk/dispute.ts";
 import { FOREVER } from "#sdk/draw.ts";
 import { endedPanelOf } from "#sdk/ended-panel.ts";
 import { payOf, sampledCountOf, type AssignmentRecord, type BatchRecord, type ClassRecord } from "#sdk/market-state.ts";
-import { contestBond, MAX_LISTED, reserve } from "#sdk/pricing.ts";
+import { contestBond, MAX_LISTED, minimumSlash, reserve } from "#sdk/pricing.ts";
 import { BURNED, conclude, ESCROW } from "#sdk/settlement.ts";
-import type { Parameters } from "#sdk/terms.ts";
 import type { JobCounts, JobState, JobStatus, JobTicket, TaskStatus } from "./spool.ts";
 import { newStatus } from "./spool.ts";
 
@@ -180,6 +178,9 @@ function mostExcluded(nodes: number, quorum: number): number {
   return Math.max(0, Math.min(MAX_LISTED, Math.floor(nodes / 3), nodes - 2 * quorum));
 }
 
+/** How a job ends that was cancelled. */
+export const CANCELLED = { code: "JOB_CANCELLED", message: "the job was cancelled: nothing more is posted for it" };
+
 /** An attempt to be posted. */
 export function attemptOf(
   context: { chainId: bigint; market: string },
@@ -245,7 +246,7 @@ function moneyOf(
     const { exceptions, dispute, count, outcome } = assignment;
     const panel = endedPanelOf(record, assignment, parameters);
     if (exceptions.length > 0) bond += reserve(terms, price, count, parameters).beyondBond;
-    if (dispute?.matter === "work" || dispute?.matter === "delivery") {
+    if (dispute && isContest(dispute.matter)) {
       bond += contestBond(terms, payOf(record, assignment, dispute.member), parameters);
     }
     for (const [place, { appellant, bond: put }] of (panel.dispute?.juries ?? []).entries()) {

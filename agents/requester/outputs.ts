@@ -1,13 +1,15 @@
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Directory } from "#sdk/content.ts";
+import { decodeTrace, encodeTrace, type ResourceTrace } from "#sdk/resource-trace.ts";
 import type { RequesterConfig } from "../config.ts";
-import { outputsFolder } from "./spool.ts";
+import { outputsFolder, tracesFolder } from "./spool.ts";
 
 /**
  * Where outputs lie: first, while nobody is paid for them yet, in `<home>/fetched/<batch>/<task of the batch>`; then in
- * the results, by their numbers in the ticket.
+ * the results, by their numbers in the ticket. The traces of what tasks used lie beside the outputs, not in them:
+ * `<home>/fetched/<batch>/<task of the batch>.trace.json`, then `<home>/traces/<ticket>/<task>.json`.
  */
 export class Outputs {
   readonly #config: Pick<RequesterConfig, "home" | "resultsFolder">;
@@ -36,6 +38,33 @@ export class Outputs {
     return true;
   }
 
+  /** Puts down what a node says that a task used. */
+  async keepTrace(batchId: string, task: number, trace: ResourceTrace): Promise<void> {
+    const file = this.#fetchedTrace(batchId, task);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(`${file}.part`, encodeTrace(trace));
+    await rename(`${file}.part`, file);
+  }
+
+  /** Whether a trace was put down and not handed out yet. */
+  hasTrace(batchId: string, task: number): boolean {
+    return existsSync(this.#fetchedTrace(batchId, task));
+  }
+
+  /**
+   * Moves a trace to those of the ticket.
+   *
+   * @returns it, also if an earlier life moved it; undefined if there is none
+   */
+  async handTrace(batchId: string, task: number, ticket: string, number: number): Promise<ResourceTrace | undefined> {
+    const to = join(tracesFolder(this.#config.home, ticket), `${number}.json`);
+    if (this.hasTrace(batchId, task)) {
+      await mkdir(dirname(to), { recursive: true });
+      await rename(this.#fetchedTrace(batchId, task), to);
+    }
+    return existsSync(to) ? decodeTrace(await readFile(to)) : undefined;
+  }
+
   /** Puts an output into the results. */
   async write(ticket: string, number: number, output: Directory): Promise<void> {
     await writeDirectory(this.#result(ticket, number), output);
@@ -48,6 +77,10 @@ export class Outputs {
 
   #fetched(batchId: string, task: number): string {
     return join(this.#config.home, "fetched", batchId, String(task));
+  }
+
+  #fetchedTrace(batchId: string, task: number): string {
+    return `${this.#fetched(batchId, task)}.trace.json`;
   }
 
   #result(ticket: string, number: number): string {

@@ -1,10 +1,8 @@
-import { taskIndex } from "#sdk/batch-manifest.ts";
 import { batchNonce, taskDigest } from "#sdk/commitment.ts";
 import { computeContentId, contentIdToBytes32 } from "#sdk/content.ts";
-import { taskArgs } from "#sdk/job-spec.ts";
 import type { BatchRecord } from "#sdk/market-state.ts";
 import { plantedChoice } from "#sdk/seed.ts";
-import { MAX_INPUT_BYTES, taskLimits, type Programs } from "../compute/programs.ts";
+import { MAX_INPUT_BYTES, taskOf, type Programs } from "../compute/programs.ts";
 import type { Executor } from "../executor/executor.ts";
 import { outputDirectory } from "../executor/outcome.ts";
 import type { Logger } from "../logger.ts";
@@ -105,16 +103,16 @@ export class OwnRuns {
   async #output(record: BatchRecord, task: number): Promise<string | undefined> {
     const { agent, executor, programs, signal, patience, logger } = this.#parts;
     const patient = { seconds: patience, signal };
-    const { spec, bytes, manifest } = await patiently(() => programs.of(record, signal), patient);
-    const index = taskIndex(manifest, task);
-    const { input: cid } = manifest.tasks[task]!;
+    const program = await patiently(() => programs.of(record, signal), patient);
+    const { input: cid } = program.manifest.tasks[task]!;
     const input = await patiently(() => agent.storage.get(cid, { maxBytes: MAX_INPUT_BYTES, signal }), patient);
-    const run = { program: bytes, args: taskArgs(spec.args, index), index, input, limits: taskLimits(spec) };
-    const outcome = await executor.run(run, { signal });
+    const outcome = await executor.run(taskOf(program, task, input), { signal });
     if ("limit" in outcome.exit && outcome.exit.limit === "time") {
       logger.warn({ batchId: record.id, task }, "a task takes too long on this host to know its answer");
       return undefined;
     }
+    const { milliseconds, fuel } = outcome.usage;
+    logger.debug({ batchId: record.id, task, milliseconds, fuel: String(fuel) }, "ran a task");
     return computeContentId(outputDirectory(outcome), { signal });
   }
 }

@@ -4,7 +4,7 @@ import { membersOf } from "#sdk/dispute.ts";
 import { SuretyError } from "#sdk/errors.ts";
 import { panelStatus, type AnswerRecord, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
 import type { TaskResult } from "#sdk/result-manifest.ts";
-import { readOutput, readResults, type MemberPart, type Opener } from "#sdk/results.ts";
+import { readOutput, readResults, readTrace, type MemberPart, type Opener } from "#sdk/results.ts";
 import type { EncryptionKeyPair } from "#sdk/seed.ts";
 import type { Programs } from "../compute/programs.ts";
 import { parseOutputDirectory } from "../executor/outcome.ts";
@@ -46,12 +46,17 @@ const NOT_SERVED = new Set(["CONTENT_NOT_FOUND", "CONTENT_CORRUPT"]);
 /** Pause before results are read again of which this machine could not tell whether they are to be had. */
 const AGAIN_MS = 10_000;
 
+/** How long to ask for all traces of an assignment, milliseconds. */
+const TRACES_MS = 30_000;
+
 /** Reads what the members of the requester's batches submitted, and fetches what it is to pay for. */
 export class Reader {
   readonly #parts: ReaderParts;
   readonly #known = new Map<string, Known>();
   /** When to read again what could not be told, milliseconds. */
   readonly #again = new Map<string, number>();
+  /** Whose traces are being fetched, by batch and first task. */
+  readonly #tracing = new Map<string, Promise<void>>();
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
@@ -123,7 +128,7 @@ export class Reader {
     const key = `${record.id}:${result.task}`;
     const known = agent.journal.get("fetched", key) as Fetched | undefined;
     if (known?.output === result.output) return known;
-    const { spec } = await patiently(() => programs.of(record, signal), { seconds: patience, signal });
+    const { spec } = await patiently(() => programs.order(record, signal), { seconds: patience, signal });
     const maxBytes = spec.limits.output;
     const directory = await patiently(() => readOutput(result, this.#opener, { maxBytes, signal }), {
       seconds: patience,
@@ -134,6 +139,32 @@ export class Reader {
     const fetched: Fetched = { output: result.output, exit };
     agent.journal.put("fetched", key, fetched);
     return fetched;
+  }
+
+  /**
+   * Fetches what a primary says its tasks used. Nothing depends on it: where a trace is not to be had soon, the rest is
+   * left alone.
+   */
+  async fetchTraces({ id: batchId }: BatchRecord, node: string, results: readonly TaskResult[]): Promise<void> {
+    const key = `${batchId}:${results[0]?.task}`;
+    const fetching = this.#tracing.get(key) ?? this.#fetchTraces(batchId, node, results);
+    this.#tracing.set(key, fetching);
+    await fetching.finally(() => this.#tracing.delete(key));
+  }
+
+  async #fetchTraces(batchId: string, node: string, results: readonly TaskResult[]): Promise<void> {
+    const { outputs, logger, signal } = this.#parts;
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(TRACES_MS)]);
+    try {
+      for (const result of results) {
+        if (result.traceBytes === undefined || outputs.hasTrace(batchId, result.task)) continue;
+        const trace = await readTrace(result, this.#opener, { signal: soon });
+        if (trace) await outputs.keepTrace(batchId, result.task, trace);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.info({ batchId, node, error }, "resource traces are not to be had");
+    }
   }
 
   /** Forgets what it read of a batch that is over. */
@@ -169,6 +200,8 @@ export class Reader {
         }
       }
       known.reading = { ...known.reading, delivery: "complete" };
+      // Beside, for no deadline waits for it.
+      this.#parts.background.run(`traces ${key}`, () => this.fetchTraces(record, part.node, results));
     } catch (error) {
       if (!(error instanceof SuretyError)) throw error;
       const { node, assignment } = part;

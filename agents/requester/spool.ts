@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import type { TraceSummary } from "#sdk/resource-trace.ts";
 
 /*
  * How `surety submit` and the requester agent of a home talk: through files, each written whole or not at all, so
@@ -12,6 +13,7 @@ import { ExitStatus, SuretyError } from "#sdk/errors.ts";
  *   <home>/taken/<ticket>.json   moved there by the agent, after its journal has it
  *   <home>/jobs/<ticket>.json    written by the agent: how far it is
  *   <home>/results/<ticket>/<task>/{exit,stdout,stderr,out/…}
+ *   <home>/traces/<ticket>/<task>.json
  */
 
 /** A ticket's id: time and chance, so that the order of names is the order of submission. */
@@ -58,6 +60,7 @@ const jobTicketSchema = z.strictObject({
   manifest: z.string(),
   count: z.int().min(1),
   plantShare: ppm,
+  spendingLimit: units.optional(),
 });
 
 /** What a person asked for, with everything in storage already. Amounts are base units as decimal strings. */
@@ -99,6 +102,11 @@ export interface JobTicket {
   count: number;
   /** Parts per million of the tasks to replace by planted ones. */
   plantShare: number;
+  /**
+   * Nothing is posted again that could make the job cost more than this, base units; disputes are fought all the same.
+   * Default: no limit.
+   */
+  spendingLimit?: string;
 }
 
 /** How far a job is. */
@@ -117,6 +125,8 @@ export interface TaskStatus {
   node?: string;
   /** How it ended, where the output could be read. */
   exit?: { code: number } | { limit: string } | { trap: string };
+  /** What it used, as the node says that ran it; nothing checks that. */
+  used?: TraceSummary;
 }
 
 /** How many tasks got how far; assignments and seats are not counted here. */
@@ -165,6 +175,11 @@ export function newTicketId(now: number = Date.now()): string {
 /** Folder that decrypted outputs of a ticket go to, one sub-folder per task. */
 export function outputsFolder(home: string, ticket: string, resultsFolder?: string): string {
   return join(resultsFolder ?? join(home, "results"), checkTicketId(ticket));
+}
+
+/** Folder that the resource traces of a ticket's tasks go to, one file per task. */
+export function tracesFolder(home: string, ticket: string): string {
+  return join(home, "traces", checkTicketId(ticket));
 }
 
 /** Hands a job to the agent of a home. When it returns, the ticket is on disk; putting it again is harmless. */

@@ -76,6 +76,8 @@ export class ReplayChain {
         priceFloor: 1n,
         fullSlash: true,
         resources: zeroPadValue("0x00", 32),
+        containerResources: zeroPadValue("0x00", 32),
+        dropInterval: 1,
         token: { supply: 10n ** 12n * C },
       },
     });

@@ -9,7 +9,7 @@ import {
   type EndedDispute,
   type SeatedJury,
 } from "#sdk/settlement.ts";
-import type { Verdict } from "#sdk/terms.ts";
+import { isContest, type Verdict } from "#sdk/terms.ts";
 import { inventedBy, SEALED_AT, type Assignment, type BatchPlay, type Member } from "./batch.ts";
 import { chanceOfMajority } from "./chance.ts";
 import { JURY_PHASES, PHASE, type Step } from "./history.ts";
@@ -235,7 +235,7 @@ export class Dispute {
   #isWronged(place: number, ruling: Result | undefined, right: Result): boolean {
     const accusation = this.#accusation;
     if (ruling === right) return false;
-    if (accusation.matter === "work" || accusation.matter === "delivery") return place === 0 && ruling !== undefined;
+    if (isContest(accusation.matter)) return place === 0 && ruling !== undefined;
     if (ruling !== undefined) return true;
     if (accusation.matter === "exception") {
       return accusation.verdict === "no-majority" || accusation.accused.includes(place);

@@ -1,4 +1,4 @@
-import { minimumSlash } from "#sdk/job-spec.ts";
+import { minimumSlash } from "#sdk/pricing.ts";
 import type { Measured } from "./measure.ts";
 import type { Plot, PlotCurve } from "./plot.ts";
 import { SWEEPS, type Curve, type Scenario, type SweepName } from "./scenarios.ts";

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { ExitStatus, SuretyError } from "#sdk/errors.ts";
-import { printError, runCommand, type CommandContext, type CommandResult } from "../cli/run-command.ts";
+import { Command, InvalidArgumentError } from "commander";
+import { runCommand, type CommandContext, type CommandResult } from "../cli/run-command.ts";
+import { runProgram } from "../cli/run-program.ts";
 import { ReplayChain } from "./chain.ts";
 import { measure } from "./measure.ts";
 import { svgOf, type Plot } from "./plot.ts";
@@ -49,16 +49,7 @@ const program = new Command("npm run simulate --")
     await runCommand(options, (context) => simulate({ ...defaults, ...options }, context));
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  if (error.exitCode !== 0) {
-    const message = error.message.replace(/^error: /, "");
-    const usage = new SuretyError("USAGE", message, { fix: "See --help.", exit: ExitStatus.badInput });
-    process.exitCode = printError(usage, process.argv.includes("--json"));
-  }
-}
+await runProgram(program, "See --help.");
 
 async function simulate(options: Options & Size, { signal, json, say }: CommandContext): Promise<CommandResult> {
   const began = performance.now();

@@ -1,6 +1,6 @@
 import { concat, dataSlice, getAddress, keccak256, toBeHex, ZeroAddress } from "ethers";
 import { FOREVER, type Slot } from "#sdk/draw.ts";
-import { minimumSlash } from "#sdk/job-spec.ts";
+import { minimumSlash } from "#sdk/pricing.ts";
 import { BURNED, ESCROW, type Transfer } from "#sdk/settlement.ts";
 import { jobIdOf, type MarketContext, type Parameters, type Terms } from "#sdk/terms.ts";
 import { Random } from "./random.ts";

@@ -87,9 +87,17 @@ struct StakeShare {
 /// a node that stakes for a market trusts that contract with that stake, and no other.
 /// @dev The stake itself lies in the vault, in the registry's ledger, one lock per node and market.
 ///
+/// A node whose account in the registry's ledger is entrusted (see {IVault}) works, and its owner manages it: only the owner
+/// stakes, unstakes and joins pools, so that who steals the node's key can send the stake to no market and no class of his
+/// own making, nor keep it from its owner by joining or unstaking again and again. Leaving a pool and taking home what is
+/// unbonded is open to both. The key still signs work, so its thief can have the stake slashed and fined: what a slash
+/// pays goes to members, jurors and informers, and the thief may be one of them.
+///
 /// INVARIANT R1: committed <= stake.
 /// INVARIANT R2: the vault's lock of a node == stake + unbonding.amount.
 /// INVARIANT R3: a slot never changes its holder before `unbondingPeriod` has passed since it was left.
+/// INVARIANT R7: an entrusted node's stake is in no market and no class that its owner did not choose, unless it was there
+/// before it was entrusted.
 interface IRegistry {
     /// @notice A new kind of host can be offered.
     event ClassCreated(ClassId indexed classId, address indexed market, Class terms);
@@ -134,6 +142,8 @@ interface IRegistry {
     error TooEarly(uint256 actual, uint256 from);
     /// @notice Nothing of `node` is unbonding.
     error NothingUnbonding(address node);
+    /// @notice `owner` disposes of `node`'s account in the registry's ledger (zero: the node itself), not `caller`.
+    error NotInHand(address node, address owner, address caller);
     /// @notice `node` backs its slots: `stake` is not below `backing`.
     error SlotBacked(address node, uint256 stake, uint256 backing);
     /// @notice A slash of `penalty` out of `committed` that pays `paid` of it: each must cover the next.
@@ -158,20 +168,28 @@ interface IRegistry {
     /// @notice A node's stake on its way out of a market.
     function unbondingOf(address market, address node) external view returns (Unbonding memory);
 
-    // --- For nodes -----------------------------------------------------------------------------------------------
+    // --- For nodes and their owners --------------------------------------------------------------------------------------
 
     /// @notice Makes a class. Anybody may; the id commits to its terms.
     function createClass(Class calldata terms) external returns (ClassId classId);
     /// @notice Moves `amount` of the caller's available money in the registry's ledger into its stake.
     function stake(address market, uint88 amount) external;
+    /// @notice As {stake}, for `node`, by whoever disposes of its account.
+    function stakeFor(address market, address node, uint88 amount) external;
     /// @notice Starts taking `amount` out; restarts the clock of what is unbonding already.
     function unstake(address market, uint88 amount) external;
+    /// @notice As {unstake}, for `node`, by whoever disposes of its account.
+    function unstakeFor(address market, address node, uint88 amount) external;
     /// @notice Takes what is unbonded to the caller's available money in the registry's ledger.
     function withdrawStake(address market) external;
+    /// @notice As {withdrawStake}, for `node`, by whoever disposes of its account.
+    function withdrawStakeFor(address market, address node) external;
     /// @notice Takes place `slot` of a pool: a hole, or a new one after the last for any number beyond it.
     /// @return The place taken.
     function joinPool(address market, ClassId classId, uint24 slot) external returns (uint24);
-    /// @notice Stops serving with `slot` for whatever is sealed from now on.
+    /// @notice As {joinPool}, for `node`, by whoever disposes of its account.
+    function joinPoolFor(address market, ClassId classId, address node, uint24 slot) external returns (uint24);
+    /// @notice Stops serving with `slot` for whatever is sealed from now on. By its holder, or its holder's owner.
     function leavePool(address market, ClassId classId, uint24 slot) external;
     /// @notice Frees a slot left `unbondingPeriod` ago. Anybody may.
     function freeSlot(address market, ClassId classId, uint24 slot) external;
@@ -184,6 +202,9 @@ interface IRegistry {
     function commitAssignment(ClassId classId, uint24 slot, address node, uint96 amount) external;
     /// @notice Commits stake to a seat of a node that was drawn.
     function commitSeat(address node, uint96 amount) external;
+    /// @notice Commits stake to a bond in a dispute that the node is no party of. A node that is entrusted must serve in the
+    /// class: elsewhere its thief could lose the bond to jurors of his own.
+    function commitBond(ClassId classId, address node, uint96 amount) external;
     /// @notice Frees committed stake.
     function release(StakeShare[] calldata commitments) external;
     /// @notice Frees `committed` of the node's stake and takes `penalty` of that: `payments` come out of it, what remains is

@@ -343,15 +343,28 @@ contract MarketActors is HonestActors {
         // The honest keep what backs them.
         uint256 kind = _isHonest(node) ? 4 + dice % 4 : dice % 8;
         uint24 slot = kind == 0 ? _freePlace() : _slotOf(node);
-        vm.prank(node);
-        if (kind == 0) try registry.joinPool(address(market), class, slot) {} catch {}
+        bool isThief = _isEntrusted(node) && (dice >> 24) % 2 == 0;
+        vm.prank(_isEntrusted(node) && !isThief ? OWNER : node);
+        if (kind == 0) try registry.joinPoolFor(address(market), class, node, slot) { _refuse(isThief); } catch {}
         else if (kind == 1) try registry.leavePool(address(market), class, slot) {} catch {}
-        else if (kind == 2) try registry.unstake(address(market), uint88((dice >> 32) % 300_000)) {} catch {}
-        else if (kind == 3) try registry.withdrawStake(address(market)) {} catch {}
-        else if (kind == 4) try registry.stake(address(market), uint88((dice >> 32) % 50_000)) {} catch {}
+        else if (kind == 2) try registry.unstakeFor(address(market), node, uint88((dice >> 32) % 300_000)) { _refuse(isThief); } catch {}
+        else if (kind == 3) try registry.withdrawStakeFor(address(market), node) { _refuse(isThief); } catch {}
+        else if (kind == 4) try registry.stakeFor(address(market), node, uint88((dice >> 32) % 50_000)) { _refuse(isThief); } catch {}
         else if (kind == 5) try registry.evict(address(market), class, slot) {} catch {}
         else if (kind == 6) try registry.freeSlot(address(market), class, uint24((dice >> 32) % 16)) {} catch {}
-        else try vault.withdraw(address(registry), (dice >> 32) % 50_000, node) {} catch {}
+        else _takeOut(node, dice);
+    }
+
+    function _refuse(bool isThief) private pure {
+        require(!isThief, "R7: whoever has a node's key manages what is entrusted");
+    }
+
+    /// @dev Whatever a node has, by its own key.
+    function _takeOut(address node, uint256 dice) private {
+        address ledger = (dice >> 26) % 2 == 0 ? address(registry) : address(market);
+        uint256 amount = (dice >> 32) % 50_000;
+        if ((dice >> 28) % 2 == 0) try vault.withdraw(ledger, amount, node) {} catch {}
+        else try vault.move(ledger, STRANGER, amount) {} catch {}
     }
 
     // --- Views that must always hold ---------------------------------------------------------------------------------
@@ -361,7 +374,7 @@ contract MarketActors is HonestActors {
         uint256 sum = vault.burned() + vault.available(address(registry), STRANGER);
         for (uint256 i; i < NODES; ++i) {
             sum += vault.available(address(market), nodes[i]) + vault.available(address(registry), nodes[i]);
-            sum += _nodeLock(nodes[i]);
+            sum += vault.available(STRANGER, nodes[i]) + _nodeLock(nodes[i]);
         }
         for (uint256 i; i < REQUESTERS; ++i) {
             sum += vault.available(address(market), requesters[i]);
@@ -371,6 +384,15 @@ contract MarketActors is HonestActors {
         }
         require(sum == vault.total(), "V1: accounts, locks and burned are not the total");
         require(token.balanceOf(address(vault)) == vault.total(), "V1: the vault does not have what it owes");
+    }
+
+    /// @notice V5: nothing that was entrusted is where a node's own key could have brought it.
+    function requireEntrustedKept() external view {
+        for (uint256 i; i < NODES; ++i) {
+            if (!_isEntrusted(nodes[i])) continue;
+            require(token.balanceOf(nodes[i]) == 0, "V5: a thief has it");
+            require(vault.available(STRANGER, nodes[i]) == 0, "V5: a thief's ledger has it");
+        }
     }
 
     /// @notice R1, R2: what is committed is at stake, and the vault holds the stake.

@@ -104,9 +104,10 @@ contract MarketInvariantsTest {
         }
     }
 
-    /// @notice V1, R1, R2 and M1 to M3 together: one run of random moves serves them all.
+    /// @notice V1, V5, R1, R2, R7 and M1 to M3 together: one run of random moves serves them all.
     function invariant_moneyStakesAndSettlements() external view {
         actors.requireConserved();
+        actors.requireEntrustedKept();
         actors.requireStakesBacked();
         actors.requireCommitmentsMatch();
         actors.requireEscrowCovers();
@@ -117,6 +118,7 @@ contract MarketInvariantsTest {
     function afterInvariant() external {
         actors.closeAll();
         actors.requireConserved();
+        actors.requireEntrustedKept();
         actors.requireStakesBacked();
         actors.requireCommitmentsMatch();
         actors.requireEscrowCovers();

@@ -69,6 +69,8 @@ abstract contract MarketWorld {
     address[REQUESTERS] internal requesters = [address(0xA11CE), address(0xB0B), address(0xCA201)];
     address internal constant STRANGER = address(0x57);
     address internal constant DELEGATE = address(0xDE1E);
+    /// @dev Of the accounts of every third node, whose own key is a thief's.
+    address internal constant OWNER = address(0x0133E);
 
     Life[] internal lives;
     mapping(uint256 life => Slice[]) internal slices;
@@ -108,12 +110,19 @@ abstract contract MarketWorld {
             address node = address(uint160(0xC0DE00 + i));
             nodes.push(node);
             bool honest = Characters.named(i) == Character.Honest;
+            if (_isEntrusted(node)) {
+                vm.prank(node);
+                vault.entrust(address(market), node, OWNER);
+                vm.prank(node);
+                vault.entrust(address(registry), node, OWNER);
+            }
             vault.deposit(address(registry), node, honest ? 2_000_000 : 400_000);
-            vm.prank(node);
-            registry.stake(address(market), honest ? 2_000_000 : 300_000);
+            address hand = _isEntrusted(node) ? OWNER : node;
+            vm.prank(hand);
+            registry.stakeFor(address(market), node, honest ? 2_000_000 : 300_000);
             if (i >= POOLED) continue;
-            vm.prank(node);
-            registry.joinPool(address(market), class, i);
+            vm.prank(hand);
+            registry.joinPoolFor(address(market), class, node, i);
         }
         _step(ACTIVATION, 10);
     }
@@ -188,6 +197,10 @@ abstract contract MarketWorld {
     }
 
     // --- Members -----------------------------------------------------------------------------------------------------
+
+    function _isEntrusted(address node) internal pure returns (bool) {
+        return _indexOf(node) % 3 == 0 && _indexOf(node) < POOLED;
+    }
 
     function _indexOf(address node) internal pure returns (uint256) {
         return uint256(uint160(node)) - 0xC0DE00;

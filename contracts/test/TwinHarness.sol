@@ -7,6 +7,7 @@ import {Parameters} from "../interfaces/IMarket.sol";
 import {Commitment, Opening} from "../libraries/Commitment.sol";
 import {Permutation} from "../libraries/Permutation.sol";
 import {Pricing} from "../libraries/Pricing.sol";
+import {RewardFunction, Rewards} from "../libraries/Rewards.sol";
 import {Sampling} from "../libraries/Sampling.sol";
 import {TermsRules} from "../libraries/TermsRules.sol";
 
@@ -16,6 +17,13 @@ contract TwinHarness {
         bytes32 key;
         uint256 index;
         uint256 n;
+    }
+
+    struct RewardVector {
+        RewardFunction rewardFunction;
+        uint96 pot;
+        uint96[] list;
+        uint128[] scores;
     }
 
     struct SamplingVector {
@@ -58,6 +66,14 @@ contract TwinHarness {
         for (uint256 i; i < vectors.length; ++i) {
             elements[i] = Permutation.elementAt(vectors[i].key, vectors[i].index, vectors[i].n);
             places[i] = Permutation.placeOf(vectors[i].key, vectors[i].index, vectors[i].n);
+        }
+    }
+
+    function reward(RewardVector[] calldata vectors) external pure returns (uint96[][] memory amounts) {
+        amounts = new uint96[][](vectors.length);
+        for (uint256 i; i < vectors.length; ++i) {
+            RewardVector calldata v = vectors[i];
+            amounts[i] = Rewards.split(v.rewardFunction, v.pot, v.list, v.scores);
         }
     }
 

@@ -1,7 +1,7 @@
 import type { BytesLike, Interface } from "ethers";
 
 import type { Opening } from "./commitment.ts";
-import { SuretyError } from "./errors.ts";
+import { contractCall as call, type ContractCall } from "./contract-call.ts";
 import { marketInterface, registryInterface, tokenInterface, vaultInterface } from "./market-abi.ts";
 import {
   encodeBatch,
@@ -20,23 +20,7 @@ import {
   type Terms,
 } from "./terms.ts";
 
-/**
- * A transaction to be: whoever signs and sends it makes the call. One function here per function of the contracts,
- * of the same name; what each does and refuses stands in the contracts' interfaces. The first parameter is always the
- * contract's address. All throw `CALL_INVALID` for values that do not fit their types.
- *
- * @example
- * ```ts
- * const { to, data } = calls.claim(deployment.market, { terms, batch, slot: 3, count: 10, minPrice: terms.price });
- * await signer.sendTransaction({ to, data });
- * ```
- */
-export interface ContractCall {
-  /** Address of the contract. */
-  to: string;
-  /** ABI-encoded, hexadecimal. */
-  data: string;
-}
+export type { ContractCall } from "./contract-call.ts";
 
 /** What names an open batch to the market, which keeps only hashes. */
 export interface BatchArguments {
@@ -321,14 +305,35 @@ export function stake(registry: string, { market, amount }: { market: string; am
   return call(registry, () => registryInterface.encodeFunctionData("stake", [market, amount]));
 }
 
+/** As {@link stake}, for `node`, by the owner that its account is entrusted to. */
+export function stakeFor(
+  registry: string,
+  { market, node, amount }: { market: string; node: string; amount: bigint },
+): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("stakeFor", [market, node, amount]));
+}
+
 /** Starts taking stake out. */
 export function unstake(registry: string, { market, amount }: { market: string; amount: bigint }): ContractCall {
   return call(registry, () => registryInterface.encodeFunctionData("unstake", [market, amount]));
 }
 
+/** As {@link unstake}, for `node`, by the owner that its account is entrusted to. */
+export function unstakeFor(
+  registry: string,
+  { market, node, amount }: { market: string; node: string; amount: bigint },
+): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("unstakeFor", [market, node, amount]));
+}
+
 /** Takes what is unbonded to the caller's available money in the registry's ledger. */
 export function withdrawStake(registry: string, { market }: { market: string }): ContractCall {
   return call(registry, () => registryInterface.encodeFunctionData("withdrawStake", [market]));
+}
+
+/** As {@link withdrawStake}, for `node`, by the owner that its account is entrusted to. */
+export function withdrawStakeFor(registry: string, { market, node }: { market: string; node: string }): ContractCall {
+  return call(registry, () => registryInterface.encodeFunctionData("withdrawStakeFor", [market, node]));
 }
 
 /** Takes a place of a pool: a hole, or the place after the last. */
@@ -338,7 +343,14 @@ export function joinPool(registry: string, place: SlotArguments): ContractCall {
   );
 }
 
-/** Stops serving with a slot. */
+/** As {@link joinPool}, for `node`, by the owner that its account is entrusted to. */
+export function joinPoolFor(registry: string, { node, ...place }: SlotArguments & { node: string }): ContractCall {
+  return call(registry, () =>
+    registryInterface.encodeFunctionData("joinPoolFor", [place.market, place.class, node, place.slot]),
+  );
+}
+
+/** Stops serving with a slot; by the node, or the owner that its account is entrusted to. */
 export function leavePool(registry: string, place: SlotArguments): ContractCall {
   return call(registry, () =>
     registryInterface.encodeFunctionData("leavePool", [place.market, place.class, place.slot]),
@@ -367,7 +379,18 @@ export function deposit(
   return call(vault, () => vaultInterface.encodeFunctionData("deposit", [ledger, holder, amount]));
 }
 
-/** Sends `amount` of the caller's available money in `ledger` to `to`. */
+/**
+ * Gives `holder`'s account of `ledger` into the hands of `owner`: by the holder the first time, by the owner from then
+ * on. There is no way back but another owner.
+ */
+export function entrust(
+  vault: string,
+  { ledger, holder, owner }: { ledger: string; holder: string; owner: string },
+): ContractCall {
+  return call(vault, () => vaultInterface.encodeFunctionData("entrust", [ledger, holder, owner]));
+}
+
+/** Sends `amount` of the caller's available money in `ledger` to `to`; if it is entrusted, only to its owner. */
 export function withdraw(
   vault: string,
   { ledger, amount, to }: { ledger: string; amount: bigint; to: string },
@@ -375,7 +398,15 @@ export function withdraw(
   return call(vault, () => vaultInterface.encodeFunctionData("withdraw", [ledger, amount, to]));
 }
 
-/** Moves `amount` of the caller's available money between ledgers. */
+/** As {@link withdraw}, out of `holder`'s account, by the owner it is entrusted to. */
+export function withdrawFor(
+  vault: string,
+  { ledger, holder, amount, to }: { ledger: string; holder: string; amount: bigint; to: string },
+): ContractCall {
+  return call(vault, () => vaultInterface.encodeFunctionData("withdrawFor", [ledger, holder, amount, to]));
+}
+
+/** Moves `amount` of the caller's available money between ledgers; not out of an entrusted account. */
 export function move(vault: string, { from, to, amount }: { from: string; to: string; amount: bigint }): ContractCall {
   return call(vault, () => vaultInterface.encodeFunctionData("move", [from, to, amount]));
 }
@@ -425,20 +456,3 @@ type DisputeFunction =
   | "openBallot"
   | "exposeBallot"
   | "conclude";
-
-/** Turns ethers' complaint about a value into one of ours. */
-function call(to: string, encode: () => string): ContractCall {
-  try {
-    return { to, data: encode() };
-  } catch (cause) {
-    const { argument, value, shortMessage } = cause as { argument?: string; value?: unknown; shortMessage?: string };
-    throw new SuretyError(
-      "CALL_INVALID",
-      `${argument ?? "an argument"} is ${String(value).slice(0, 100)}: ${shortMessage ?? "it does not fit"}`,
-      {
-        details: { argument, actual: String(value).slice(0, 100) },
-        cause,
-      },
-    );
-  }
-}

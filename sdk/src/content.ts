@@ -19,6 +19,9 @@ import type { GetOptions } from "./storage.ts";
  */
 export type Directory = ReadonlyMap<string, Uint8Array>;
 
+/** A directory to be stored: files that need not fit in memory are streams, each read once. */
+export type DirectorySource = ReadonlyMap<string, Uint8Array | AsyncIterable<Uint8Array>>;
+
 /**
  * How a directory becomes blocks, and so which content id it has. The one place where this is decided: digests
  * that nodes are paid and slashed by are made of these ids, so changing anything here is a new protocol version.
@@ -117,6 +120,31 @@ export function contentIdFromBytes32(hex: string): string {
 }
 
 /**
+ * A content id in binary, as messages of programs may carry it.
+ *
+ * @returns 36 bytes
+ * @throws StorageError `CONTENT_ID_INVALID`
+ */
+export function contentIdToBinary(cid: string): Uint8Array {
+  return parse(cid).bytes;
+}
+
+/**
+ * The content id behind its binary form, as canonical text. The reverse of {@link contentIdToBinary}.
+ *
+ * @throws StorageError `CONTENT_ID_INVALID`
+ */
+export function contentIdFromBinary(bytes: Uint8Array): string {
+  let cid: CID;
+  try {
+    cid = CID.decode(bytes);
+  } catch (cause) {
+    throw new StorageError("CONTENT_ID_INVALID", `${bytes.length} bytes are no IPFS content id`, { cause });
+  }
+  return parse(cid.toString()).toString();
+}
+
+/**
  * Refuses paths that could mean something else on another system, or escape the folder they are written to:
  * empty ones, absolute ones, segments that are empty, `.` or `..`, NUL, backslashes, broken Unicode, and what
  * exceeds {@link maxPathBytes}, {@link maxNameBytes} or {@link maxPathDepth}.
@@ -160,7 +188,7 @@ function nameProblem(name: string): string | undefined {
  *
  * @throws StorageError `DIRECTORY_INVALID`
  */
-export function checkDirectory(directory: Directory): void {
+export function checkDirectory(directory: DirectorySource): void {
   for (const path of directory.keys()) {
     checkPath(path);
     for (let slash = path.indexOf("/"); slash !== -1; slash = path.indexOf("/", slash + 1)) {
@@ -186,7 +214,7 @@ export function checkDirectory(directory: Directory): void {
  * @throws StorageError `DIRECTORY_INVALID`, and whatever `put` throws
  */
 export async function importDirectory(
-  directory: Directory,
+  directory: DirectorySource,
   put: (block: Block) => Promise<void>,
   options: { signal?: AbortSignal } = {},
 ): Promise<CID> {
@@ -234,7 +262,10 @@ export async function importDirectory(
  * await computeContentId(new Map()); // bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354
  * ```
  */
-export async function computeContentId(directory: Directory, options: { signal?: AbortSignal } = {}): Promise<string> {
+export async function computeContentId(
+  directory: DirectorySource,
+  options: { signal?: AbortSignal } = {},
+): Promise<string> {
   return (await importDirectory(directory, async () => {}, options)).toString();
 }
 
@@ -339,6 +370,22 @@ class Reading {
 
   /** The content of a file, checked against the sizes its nodes declare. */
   async file(cid: CID, node: FileNode): Promise<Uint8Array> {
+    const length = this.#declared(cid, node);
+    // Most files are one block: no copy of it then.
+    if (node.links.length === 0 && node.sizes.length === 0) {
+      this.#contentBytes += length;
+      return node.data;
+    }
+    const content = new Uint8Array(length);
+    let position = 0;
+    for await (const piece of this.pieces(cid, node)) {
+      content.set(piece, position);
+      position += piece.length;
+    }
+    return content;
+  }
+
+  #declared(cid: CID, node: FileNode): number {
     const declared = node.sizes.reduce((sum, size) => sum + size, BigInt(node.data.length));
     if (declared > BigInt(this.#maxBytes - this.#contentBytes)) {
       throw tooLarge(`the content has more than ${this.#maxBytes} bytes`, {
@@ -346,11 +393,12 @@ class Reading {
         cid: cid.toString(),
       });
     }
-    if (node.links.length === 0 && node.sizes.length === 0) {
-      this.#contentBytes += node.data.length;
-      return node.data;
-    }
-    const content = new Uint8Array(Number(declared));
+    return Number(declared);
+  }
+
+  /** The content of a file, block by block. */
+  async *pieces(cid: CID, node: FileNode): AsyncGenerator<Uint8Array, void, undefined> {
+    const length = this.#declared(cid, node);
     let position = 0;
     // Each piece says where it must start, so a piece that is longer or shorter than declared shows at the next.
     const due: { cid: CID; start: bigint; node?: FileNode }[] = [{ cid, start: 0n, node }];
@@ -360,9 +408,9 @@ class Reading {
       if (part.type !== "file") throw invalid(`a folder is used as a part of file ${cid}`, cid);
       if (part.links.length !== part.sizes.length)
         throw invalid(`file ${cid} does not declare the sizes of its parts`, cid);
-      if (position + part.data.length > content.length) throw invalid(`file ${cid} is longer than declared`, cid);
-      content.set(part.data, position);
+      if (position + part.data.length > length) throw invalid(`file ${cid} is longer than declared`, cid);
       position += part.data.length;
+      if (part.data.length > 0) yield part.data;
       let start = BigInt(position);
       const parts = part.links.map((link, index) => {
         const from = start;
@@ -371,9 +419,8 @@ class Reading {
       });
       due.push(...parts.reverse());
     }
-    if (position !== content.length) throw invalid(`file ${cid} is shorter than declared`, cid);
-    this.#contentBytes += content.length;
-    return content;
+    if (position !== length) throw invalid(`file ${cid} is shorter than declared`, cid);
+    this.#contentBytes += length;
   }
 }
 
@@ -474,6 +521,31 @@ export async function readFile(
   source: BlockSource,
   options: { maxBytes: number; signal?: AbortSignal },
 ): Promise<Uint8Array> {
+  const { reading, cid, node } = await openFile(root, path, source, options);
+  return reading.file(cid, node);
+}
+
+/**
+ * As {@link readFile}, block by block, for files larger than memory.
+ *
+ * @throws as {@link readFile}, at the block it is about
+ */
+export async function* streamFile(
+  root: CID,
+  path: string,
+  source: BlockSource,
+  options: { maxBytes: number; signal?: AbortSignal },
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { reading, cid, node } = await openFile(root, path, source, options);
+  yield* reading.pieces(cid, node);
+}
+
+async function openFile(
+  root: CID,
+  path: string,
+  source: BlockSource,
+  options: { maxBytes: number; signal?: AbortSignal },
+): Promise<{ reading: Reading; cid: CID; node: FileNode }> {
   checkPath(path);
   const budget = blockBudget(options);
   const reading = new Reading(source, {
@@ -494,7 +566,7 @@ export async function readFile(
     node = await reading.node(cid);
   }
   if (node.type !== "file") throw missing;
-  return reading.file(cid, node);
+  return { reading, cid, node };
 }
 
 async function findEntry(reading: Reading, folder: CID, node: FolderNode, name: string): Promise<Entry | undefined> {

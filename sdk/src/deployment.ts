@@ -4,7 +4,13 @@ import { z } from "zod";
 import { MAX_AMOUNT, MAX_DECIMALS, PARTS_PER_MILLION } from "./amount.ts";
 import { ExitStatus, SuretyError } from "./errors.ts";
 import type { JsonRpc } from "./json-rpc.ts";
-import { marketInterface, registryInterface, vaultInterface } from "./market-abi.ts";
+import {
+  marketInterface,
+  registryInterface,
+  requestsInterface,
+  schemasInterface,
+  vaultInterface,
+} from "./market-abi.ts";
 import * as reads from "./reads.ts";
 import { classIdOf, RUNTIMES, type HostClass, type Parameters, type Runtime } from "./terms.ts";
 
@@ -37,6 +43,10 @@ export interface Deployment {
   market: string;
   /** The market's second part, which leads to the others. Nobody calls it directly. */
   panels: string;
+  /** Job schemas of evaluated jobs, and their trees. Missing in older deployments, as is the next. */
+  schemas?: string;
+  /** Requests for evaluated jobs. */
+  requests?: string;
   /** The first block that can hold an event of these contracts. */
   startBlock: number;
   parameters: DeploymentParameters;
@@ -91,6 +101,8 @@ export const deploymentSchema = z.strictObject({
   registry: address,
   market: address,
   panels: address,
+  schemas: address.optional(),
+  requests: address.optional(),
   startBlock: count,
   parameters: parametersSchema,
   classes: z.array(classSchema).max(100),
@@ -114,6 +126,9 @@ export function loadDeployment(json: unknown): Deployment {
     throw invalid(`${issue?.path.join(".") || "the deployment"}: ${issue?.message}`, parsed.error);
   }
   const deployment: Deployment = parsed.data;
+  if ((deployment.schemas === undefined) !== (deployment.requests === undefined)) {
+    throw invalid("schemas and requests belong together, and one of them is missing");
+  }
   for (const { name, id, terms } of deployment.classes) {
     if (classIdOf(terms) !== id) throw invalid(`class ${name} has the id ${classIdOf(terms)}, not ${id}`);
   }
@@ -168,8 +183,9 @@ export async function verifyDeployment(
       },
     );
   }
-  const { token, vault, registry, market, panels, parameters, classes } = deployment;
-  const addresses = { token: token.address, vault, registry, market, panels };
+  const { token, vault, registry, market, panels, schemas, requests, parameters, classes } = deployment;
+  const evaluated = schemas !== undefined && requests !== undefined ? { schemas, requests } : undefined;
+  const addresses = { token: token.address, vault, registry, market, panels, ...evaluated };
   await Promise.all(
     Object.entries(addresses).map(async ([name, each]) => {
       const code = await rpc.request("eth_getCode", [each, "latest"], options);
@@ -183,7 +199,7 @@ export async function verifyDeployment(
   );
 
   const stored = await reads.parameters(rpc, market, options);
-  const facts: [name: string, actual: Promise<unknown>, expected: unknown][] = [
+  const facts: Fact[] = [
     ["market.vault", reads.read(rpc, market, marketInterface, "vault", [], options), vault],
     ["market.registry", reads.read(rpc, market, marketInterface, "registry", [], options), registry],
     ["market.panels", reads.read(rpc, market, panelsInterface, "panels", [], options), panels],
@@ -198,6 +214,7 @@ export async function verifyDeployment(
       Promise.resolve(value),
       parameters[name as keyof Parameters],
     ]),
+    ...(evaluated ? requestsFacts(rpc, deployment, evaluated, options) : []),
     ...classes.map(({ name, id, terms }): [string, Promise<unknown>, unknown] => [
       `class ${name}`,
       reads.classState(rpc, registry, market, id, options).then(({ runtime }) => runtime),
@@ -217,6 +234,30 @@ export async function verifyDeployment(
       },
     );
   }
+}
+
+/** Something that a contract says, and what it should say. */
+type Fact = [name: string, actual: Promise<unknown>, expected: unknown];
+
+function requestsFacts(
+  rpc: JsonRpc,
+  { vault, parameters }: Deployment,
+  { schemas, requests }: { schemas: string; requests: string },
+  options: { signal?: AbortSignal },
+): Fact[] {
+  const ask = (name: string): Promise<unknown> => reads.read(rpc, requests, requestsInterface, name, [], options);
+  return [
+    ["requests.vault", ask("vault"), vault],
+    ["requests.schemas", ask("schemas"), schemas],
+    ["requests.minWindow", ask("minWindow").then(Number), parameters.minWindow],
+    ["requests.maxWindow", ask("maxWindow").then(Number), parameters.maxWindow],
+    // Any answer: only whether it is that contract.
+    [
+      "schemas.dropInterval",
+      reads.read(rpc, schemas, schemasInterface, "dropInterval", [], options).then((value) => Number(value) > 0),
+      true,
+    ],
+  ];
 }
 
 /** Not part of a market's interface: users never meet its parts. */

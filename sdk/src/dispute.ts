@@ -6,7 +6,7 @@ import type { SuretyEvent } from "./events.ts";
 import type { AnswerRecord, AssignmentRecord, BatchRecord } from "./market-state.ts";
 import { juryBond, MAX_TIER } from "./pricing.ts";
 import { juryRuling, panelRuling } from "./settlement.ts";
-import type { Matter, Stage } from "./terms.ts";
+import { isContest, type Matter, type Stage } from "./terms.ts";
 
 /** Who sits in a seat of a jury, and what it did there. */
 export interface JurorRecord {
@@ -99,7 +99,7 @@ export interface AppealTerms {
 export function applyDisputeEvent(assignment: AssignmentRecord, event: SuretyEvent): void {
   if (event.name === "Disputed") {
     const { matter, by, task, member, deadline } = event;
-    const stage = matter === "work" || matter === "delivery" ? "answering" : "opening";
+    const stage = isContest(matter) ? "answering" : "opening";
     const empty = { openings: new Map(), rulings: [], juries: [], missed: [], falselyAccused: 0n };
     const { timestamp: at } = event;
     const time = { at, since: sinceOf(event), changedAt: at };
@@ -214,7 +214,7 @@ export function memberNumber(assignment: AssignmentRecord, node: string): number
 /** Numbers of the members that the requester accuses; nobody where it found no majority, and where it was silent. */
 export function accusedOf(assignment: AssignmentRecord): number[] {
   const { dispute, exceptions } = assignment;
-  if (dispute?.matter === "work" || dispute?.matter === "delivery") return [dispute.member];
+  if (dispute && isContest(dispute.matter)) return [dispute.member];
   return exceptions.flatMap(({ accused }) => {
     const number = accused === undefined ? undefined : memberNumber(assignment, accused);
     return number === undefined ? [] : [number];

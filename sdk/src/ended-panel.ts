@@ -4,7 +4,7 @@ import { accusedOf, appealTerms, memberNumber, membersOf, type DisputeRecord, ty
 import { payOf, sampledCountOf, type AssignmentRecord, type BatchRecord } from "./market-state.ts";
 import { contestBond, juryBond } from "./pricing.ts";
 import { juryRuling, panelRuling, type EndedDispute, type EndedPanel } from "./settlement.ts";
-import type { Parameters } from "./terms.ts";
+import { isContest, type Parameters } from "./terms.ts";
 
 /**
  * What decides about an assignment's money, out of its events: what `conclude` of the settlement takes. Of one that is
@@ -55,8 +55,8 @@ function bondOf(
   parameters: Parameters,
 ): bigint {
   const { terms } = record;
-  const isContest = dispute.matter === "work" || dispute.matter === "delivery";
-  if (isContest && tier === 1) return contestBond(terms, payOf(record, assignment, dispute.member), parameters);
+  const contested = isContest(dispute.matter);
+  if (contested && tier === 1) return contestBond(terms, payOf(record, assignment, dispute.member), parameters);
   if (tier > 1 || appellant === terms.requester) return juryBond(terms, tier);
   // As it was when it appealed.
   const then: DisputeRecord = { ...dispute, stage: "ruled", tier: 0, rulings: dispute.rulings.slice(0, 1), juries: [] };

@@ -1,13 +1,9 @@
-import type { Interface } from "ethers";
-
-import { plainObject } from "./abi-value.ts";
-import { SuretyError } from "./errors.ts";
 import type { RawEvent } from "./event-store.ts";
+import { logDecoder, type EventPlace } from "./log-decoder.ts";
 import { marketInterface, registryInterface, vaultInterface } from "./market-abi.ts";
 import type { Batch, HostClass, Matter, Outcome, Terms, Verdict } from "./terms.ts";
 
-/** Where in the chain an event is. */
-export type EventPlace = Omit<RawEvent, "topics" | "data">;
+export type { EventPlace } from "./log-decoder.ts";
 
 /** Which assignment of which batch. */
 interface AssignmentRef {
@@ -136,6 +132,8 @@ export interface EventArguments {
 
   /** Money arrived in `holder`'s account of `ledger`. */
   Deposited: { ledger: string; holder: string; amount: bigint };
+  /** `owner` disposes of `holder`'s account of `ledger` from now on. */
+  Entrusted: { ledger: string; holder: string; owner: string };
   /** Money left `holder`'s account of `ledger` to `to`. */
   Withdrawn: { ledger: string; holder: string; to: string; amount: bigint };
   /** `holder` moved its own available money between ledgers. */
@@ -157,16 +155,10 @@ export type EventOf<Name extends EventName> = { name: Name } & EventArguments[Na
 /** Any event of market, registry or vault; `name` tells which. */
 export type SuretyEvent = { [Name in EventName]: EventOf<Name> }[EventName];
 
-const interfaces = new Map<string, Interface>();
-for (const each of [marketInterface, registryInterface, vaultInterface] as Interface[]) {
-  each.forEachEvent((event) => interfaces.set(event.topicHash, each));
-}
+const decode = logDecoder([marketInterface, registryInterface, vaultInterface]);
 
 /**
- * Decodes a log of market, registry or vault.
- *
- * It goes by the event's signature alone: give it only logs of contracts you trust, as the follower does, which takes
- * a list of addresses.
+ * Decodes a log of market, registry or vault; see {@link logDecoder}.
  *
  * @returns undefined for a log of another kind.
  * @throws `EVENT_MALFORMED` if it has a signature of ours and does not decode.
@@ -178,25 +170,5 @@ for (const each of [marketInterface, registryInterface, vaultInterface] as Inter
  * ```
  */
 export function decodeEvent(raw: RawEvent): SuretyEvent | undefined {
-  const { topics, data, ...place } = raw;
-  const topic = topics[0]?.toLowerCase() ?? "";
-  const fragment = interfaces.get(topic)?.getEvent(topic);
-  if (!fragment) return undefined;
-  try {
-    const values = interfaces.get(topic)!.decodeEventLog(fragment, data, topics);
-    const { blockHash: entropyHash, ...rest } = plainObject(fragment.inputs, values);
-    // Every event has a `blockHash`, that of the block it is in; the one that some tell about is another.
-    const told = entropyHash === undefined ? rest : { ...rest, entropyHash };
-    return { name: fragment.name, ...told, ...place } as unknown as SuretyEvent;
-  } catch (cause) {
-    throw new SuretyError(
-      "EVENT_MALFORMED",
-      `log ${raw.logIndex} of block ${raw.blockNumber} is no valid ${fragment.name}`,
-      {
-        details: { blockNumber: raw.blockNumber, logIndex: raw.logIndex, event: fragment.name },
-        fix: "Ask another node: this one does not give logs as the contracts wrote them.",
-        cause,
-      },
-    );
-  }
+  return decode(raw) as SuretyEvent | undefined;
 }

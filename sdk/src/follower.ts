@@ -1,7 +1,7 @@
 import { getAddress, getBytes, keccak256 } from "ethers";
 import { z } from "zod";
 import { systemClock, type Clock } from "./clock.ts";
-import { ExitStatus, SuretyError } from "./errors.ts";
+import { ExitStatus, SuretyError, type ErrorDetails } from "./errors.ts";
 import type { Awaitable, BlockRef, EventCursor, EventStore, RawEvent } from "./event-store.ts";
 import type { JsonRpc } from "./json-rpc.ts";
 
@@ -15,8 +15,8 @@ export interface FollowerOptions {
   startBlock: number;
   /** A block is final when this many blocks stand on it; at least 1. */
   finalDepth: number;
-  /** `depth` counts blocks (default), `tag` asks the node for its `finalized` block. */
-  finality?: "depth" | "tag";
+  /** `depth` counts blocks (default); the others ask the node for its block of that name. */
+  finality?: "depth" | "finalized" | "safe";
   /** Between two looks at the head, in milliseconds. Default 1000. */
   pollMs?: number;
   /** The longest wait after errors, in milliseconds. Default 30000. */
@@ -27,11 +27,16 @@ export interface FollowerOptions {
   staleMs?: number;
   /** Blocks per request in history that is final already. Default 2000; halved when a node refuses. */
   chunkSize?: number;
+  /**
+   * How much of the history that is final is read block by block all the same, in blocks: of a range nothing shows that
+   * logs were left out. Default 256.
+   */
+  singlyBlocks?: number;
 }
 
 /** What a {@link Follower} works with. */
 export interface FollowerDependencies {
-  /** One endpoint, or several in order of preference. */
+  /** One endpoint, or several in order of preference, which are then held against each other. */
   rpc: JsonRpc | readonly JsonRpc[];
   store: EventStore;
   /** Default: the machine's. */
@@ -84,7 +89,9 @@ const logAnswer = z.object({
   topics: z.array(hash).max(4),
   data: bytes,
 });
-const receiptsAnswer = z.array(z.object({ logs: z.array(logAnswer) }));
+const receiptAnswer = z.object({ logs: z.array(logAnswer) });
+const receiptsAnswer = z.array(receiptAnswer);
+const transactionsAnswer = z.object({ transactions: z.array(hash) });
 
 type Block = z.infer<typeof blockAnswer>;
 type Log = z.infer<typeof logAnswer>;
@@ -101,6 +108,8 @@ interface Endpoint {
 class HookFailure extends Error {}
 
 const PAGE = 1000;
+/** Errors that show an endpoint to be wrong, where others may just be slow. */
+const CANNOT_BE = new Set(["RPC_INCONSISTENT", "RPC_MALFORMED", "CHAIN_RESET"]);
 /** How often the chain may change under one pass before the endpoint is thought to contradict itself. */
 const MAX_RESTARTS = 5;
 
@@ -140,6 +149,7 @@ export class Follower {
       requestTimeoutMs: 15_000,
       staleMs: 300_000,
       chunkSize: 2_000,
+      singlyBlocks: 256,
       ...options,
     };
     const rpcs = "request" in dependencies.rpc ? [dependencies.rpc] : dependencies.rpc;
@@ -229,19 +239,26 @@ export class Follower {
     const endpoint = this.#endpoints[this.#current] as Endpoint;
     endpoint.checked = false;
     if (error.kind === "fatal") endpoint.refused = error;
+    if (this.#endpoints.length > 1 && CANNOT_BE.has(error.code)) endpoint.rpc.blame?.(error);
+    if (!this.#moveOn()) throw error;
+    const { code, message, fix, exit } = error;
+    const details = { ...error.details, ...(endpoint.rpc.name === undefined ? {} : { endpoint: endpoint.rpc.name }) };
+    throw new SuretyError(code, message, { details, fix, exit, cause: error, kind: "retryable" });
+  }
+
+  /** Takes the next endpoint that is not refused, and not doubted if there is one; the same one if it is the only one. */
+  #moveOn(): boolean {
     const size = this.#endpoints.length;
-    for (let step = 1; step <= size; step += 1) {
-      const index = (this.#current + step) % size;
-      if (this.#endpoints[index]?.refused) continue;
-      this.#current = index;
-      if (error.kind === "retryable") throw error;
-      const { code, message, details, fix, exit } = error;
-      throw new SuretyError(code, message, { details, fix, exit, cause: error, kind: "retryable" });
-    }
-    throw error;
+    const order = Array.from({ length: size }, (_, step) => (this.#current + step + 1) % size);
+    const usable = order.filter((index) => !this.#endpoints[index]?.refused);
+    const next = usable.find((index) => !this.#endpoints[index]?.rpc.isDoubted) ?? usable[0];
+    if (next !== undefined) this.#current = next;
+    return next !== undefined;
   }
 
   async #pass(hooks: FollowerHooks, signal: AbortSignal | undefined): Promise<Head | undefined> {
+    // Others hold the endpoint against the rest too.
+    if (this.#endpoints[this.#current]?.rpc.isDoubted) this.#moveOn();
     await this.#check(signal);
     this.#finalNumber = await this.#store.finalNumber();
     const recorded = await this.#store.newest();
@@ -261,10 +278,7 @@ export class Follower {
       }
       return head;
     }
-    throw new SuretyError("RPC_INCONSISTENT", "the node keeps contradicting its own blocks", {
-      kind: "retryable",
-      exit: ExitStatus.unavailable,
-    });
+    throw inconsistent("the node keeps contradicting its own blocks");
   }
 
   /** Looks whether the endpoint is on the chain that the journal was begun on. */
@@ -305,8 +319,9 @@ export class Follower {
   }
 
   async #finalBelow(latest: Block, signal: AbortSignal | undefined): Promise<number> {
-    if (this.#options.finality === "depth") return latest.number - this.#options.finalDepth;
-    return (await this.#block("finalized", signal))?.number ?? -1;
+    const { finality, finalDepth } = this.#options;
+    if (finality === "depth") return latest.number - finalDepth;
+    return (await this.#block(finality, signal))?.number ?? -1;
   }
 
   /** Takes out of the journal what the chain no longer has. */
@@ -357,8 +372,9 @@ export class Follower {
     for (;;) {
       const next: number = newest ? newest.number + 1 : this.#options.startBlock;
       if (next > latest.number) return true;
-      if (next < finalNumber) {
-        newest = await this.#appendRange(next, finalNumber, signal);
+      const oldUntil = finalNumber - this.#options.singlyBlocks;
+      if (next < oldUntil) {
+        newest = await this.#appendRange(next, oldUntil, finalNumber, signal);
       } else {
         const block = next === latest.number ? latest : await this.#block(next, signal);
         if (!block || (newest && block.parentHash !== newest.hash)) return false;
@@ -371,9 +387,14 @@ export class Follower {
     }
   }
 
-  /** History that is final comes in ranges: only the last block of each is recorded. */
-  async #appendRange(from: number, finalNumber: number, signal: AbortSignal | undefined): Promise<BlockRef> {
-    const to = Math.min(from + this.#chunkSize - 1, finalNumber);
+  /** Old history comes in ranges: only the last block of each is recorded. */
+  async #appendRange(
+    from: number,
+    until: number,
+    finalNumber: number,
+    signal: AbortSignal | undefined,
+  ): Promise<BlockRef> {
+    const to = Math.min(from + this.#chunkSize - 1, until);
     const last = await this.#block(to, signal);
     if (!last) throw malformed("eth_getBlockByNumber", `block ${to} is missing below the head`);
     let logs: Log[];
@@ -385,6 +406,7 @@ export class Follower {
       throw error;
     }
     this.#chunkSize = Math.min(this.#options.chunkSize, this.#chunkSize + Math.ceil(this.#chunkSize / 8));
+    await this.#compareRange(from, to, logs, signal);
     const blocks: Block[] = [];
     for (const number of new Set(logs.map((log) => log.blockNumber))) {
       if (number < from || number > to) throw malformed("eth_getLogs", `block ${number} outside ${from} to ${to}`);
@@ -393,6 +415,36 @@ export class Follower {
       blocks.push(block);
     }
     return this.#append(last, eventsOf(logs, blocks), finalNumber);
+  }
+
+  /** Holds the logs of a range, which no bloom filter vouches for, against those of another endpoint. */
+  async #compareRange(from: number, to: number, logs: Log[], signal: AbortSignal | undefined): Promise<void> {
+    const current = this.#endpoints[this.#current];
+    const other = this.#endpoints.find((each) => each !== current && !each.refused && !each.rpc.isDoubted);
+    if (!other) return;
+    let others: Log[];
+    try {
+      others = await this.#logs({ fromBlock: hex(from), toBlock: hex(to) }, signal, other.rpc);
+    } catch {
+      // One that cannot be asked is no witness.
+      signal?.throwIfAborted();
+      return;
+    }
+    const nameOf = (log: Log): string => `${log.blockHash}:${log.logIndex}`;
+    const [mine, theirs] = [new Set(logs.map(nameOf)), new Set(others.map(nameOf))];
+    const leftOut = (side: Log[], there: Set<string>): SuretyError | undefined => {
+      const missing = side.filter((log) => !there.has(nameOf(log)));
+      if (missing.length === 0) return undefined;
+      const block = missing[0]?.blockNumber;
+      return inconsistent(`the node left out ${missing.length} logs that another has, the first of block ${block}`, {
+        block,
+        logs: missing.length,
+      });
+    };
+    const error = leftOut(others, mine);
+    if (error) throw error;
+    const theirError = leftOut(logs, theirs);
+    if (theirError) other.rpc.blame?.(theirError);
   }
 
   async #append(block: Block, events: RawEvent[], finalNumber: number): Promise<BlockRef> {
@@ -416,36 +468,47 @@ export class Follower {
     );
     if (missing.length === 0) return logs;
     // The block's own filter says that there may be more: some providers answer before they have indexed the block.
-    let receipts: z.infer<typeof receiptsAnswer>;
-    try {
-      receipts = parse(
-        receiptsAnswer,
-        "eth_getBlockReceipts",
-        await this.#request("eth_getBlockReceipts", [block.hash], signal),
-      );
-    } catch {
-      signal?.throwIfAborted();
-      return this.#logs({ blockHash: block.hash }, signal);
-    }
+    const receipts = await this.#receiptsOf(block, signal);
     if (receipts.some((receipt) => receipt.logs.some((log) => missing.includes(log.address)))) {
-      throw new SuretyError("RPC_INCONSISTENT", `the node left out logs of block ${block.number}`, {
-        details: { block: block.number, hash: block.hash },
-        kind: "retryable",
-        exit: ExitStatus.unavailable,
-      });
+      throw inconsistent(`the node left out logs of block ${block.number}`, { block: block.number, hash: block.hash });
     }
     return logs;
   }
 
-  async #logs(filter: Record<string, string>, signal: AbortSignal | undefined): Promise<Log[]> {
-    const answer = await this.#request("eth_getLogs", [{ address: this.#addresses, ...filter }], signal);
+  /** Receipts of all of a block's transactions, one by one where the node has no method for all of them. */
+  async #receiptsOf(block: Block, signal: AbortSignal | undefined): Promise<z.infer<typeof receiptsAnswer>> {
+    try {
+      const answer = await this.#request("eth_getBlockReceipts", [block.hash], signal);
+      return parse(receiptsAnswer, "eth_getBlockReceipts", answer);
+    } catch {
+      signal?.throwIfAborted();
+    }
+    const method = "eth_getBlockByHash";
+    const { transactions } = parse(
+      transactionsAnswer,
+      method,
+      await this.#request(method, [block.hash, false], signal),
+    );
+    return Promise.all(
+      transactions.map(async (transaction) => {
+        const answer = await this.#request("eth_getTransactionReceipt", [transaction], signal);
+        return parse(receiptAnswer, "eth_getTransactionReceipt", answer);
+      }),
+    );
+  }
+
+  async #logs(filter: Record<string, string>, signal: AbortSignal | undefined, rpc?: JsonRpc): Promise<Log[]> {
+    const answer = await this.#request("eth_getLogs", [{ address: this.#addresses, ...filter }], signal, rpc);
     const logs = parse(z.array(logAnswer), "eth_getLogs", answer);
     const stranger = logs.find((log) => !this.#addresses.includes(log.address));
     if (stranger) throw malformed("eth_getLogs", `a log of ${stranger.address}, which was not asked for`);
-    return logs;
+    return inOrder(logs);
   }
 
-  async #block(which: number | "latest" | "finalized", signal: AbortSignal | undefined): Promise<Block | undefined> {
+  async #block(
+    which: number | "latest" | "finalized" | "safe",
+    signal: AbortSignal | undefined,
+  ): Promise<Block | undefined> {
     const answer = await this.#request(
       "eth_getBlockByNumber",
       [typeof which === "number" ? hex(which) : which, false],
@@ -459,9 +522,13 @@ export class Follower {
     return block;
   }
 
-  async #request(method: string, params: unknown[], signal: AbortSignal | undefined): Promise<unknown> {
+  async #request(
+    method: string,
+    params: unknown[],
+    signal: AbortSignal | undefined,
+    rpc = (this.#endpoints[this.#current] as Endpoint).rpc,
+  ): Promise<unknown> {
     signal?.throwIfAborted();
-    const { rpc } = this.#endpoints[this.#current] as Endpoint;
     const over = new AbortController();
     const limit = this.#options.requestTimeoutMs;
     const timer = AbortSignal.any(signal ? [over.signal, signal] : [over.signal]);
@@ -474,7 +541,7 @@ export class Follower {
       ]);
     } catch (cause) {
       signal?.throwIfAborted();
-      if (cause instanceof SuretyError && cause.kind === "retryable") throw cause;
+      if (cause instanceof SuretyError && (cause.kind === "retryable" || cause.code === "CHAIN_MISMATCH")) throw cause;
       throw new SuretyError("RPC_UNREACHABLE", `${method} failed: ${cause instanceof Error ? cause.message : cause}`, {
         details: { method },
         cause,
@@ -520,6 +587,12 @@ export class Follower {
   }
 }
 
+/** As the chain has them, each once: nodes made of several databases answer in another order, or twice. */
+function inOrder(logs: Log[]): Log[] {
+  const byPlace = new Map(logs.map((log) => [`${log.blockHash}:${log.logIndex}`, log]));
+  return [...byPlace.values()].sort((a, b) => a.blockNumber - b.blockNumber || a.logIndex - b.logIndex);
+}
+
 function eventsOf(logs: Log[], blocks: Block[]): RawEvent[] {
   const byNumber = new Map(blocks.map((block) => [block.number, block]));
   return logs.map((log) => {
@@ -562,6 +635,10 @@ function malformed(method: string, why: string): SuretyError {
     kind: "retryable",
     exit: ExitStatus.unavailable,
   });
+}
+
+function inconsistent(message: string, details: ErrorDetails = {}): SuretyError {
+  return new SuretyError("RPC_INCONSISTENT", message, { details, kind: "retryable", exit: ExitStatus.unavailable });
 }
 
 function chainMismatch(actual: number, expected: number): SuretyError {

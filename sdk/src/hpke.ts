@@ -292,6 +292,16 @@ export const verifySealing = suite.verifySealing;
  */
 export const deriveKeyPair = suite.deriveKeyPair;
 
+/** Whether bytes, compressed (33) or not (65), are a point of secp256k1 that something can be sealed for. */
+export function isPublicKey(bytes: Uint8Array): boolean {
+  try {
+    secp256k1.Point.fromBytes(bytes).assertValidity();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function labeledExtract(suiteId: Uint8Array, salt: Uint8Array, label: string, ikm: Uint8Array): Uint8Array {
   return extract(sha256, concatBytes(utf8ToBytes("HPKE-v1"), suiteId, utf8ToBytes(label), ikm), salt);
 }

@@ -1,5 +1,9 @@
+import type { SuretyError } from "./errors.ts";
+
 /** The least that is needed to talk to an Ethereum node. */
 export interface JsonRpc {
+  /** What logs call it; without what an address may hold of keys. */
+  readonly name?: string;
   /**
    * @param method e.g. `eth_getLogs`
    * @param params positional parameters
@@ -7,6 +11,10 @@ export interface JsonRpc {
    * @throws whatever the transport throws, and the node's error with its `code` and `data`
    */
   request(method: string, params?: readonly unknown[], options?: { signal?: AbortSignal }): Promise<unknown>;
+  /** Told that what it answered cannot be, or is old, so that whoever has a choice asks another for a while. */
+  blame?(error: SuretyError): void;
+  /** Whether it was blamed a while ago, by anybody: others are to be preferred. */
+  readonly isDoubted?: boolean;
 }
 
 /**

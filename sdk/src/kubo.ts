@@ -4,8 +4,8 @@ import type { CID } from "multiformats/cid";
 import * as raw from "multiformats/codecs/raw";
 import { blockKey, readCar, verifyBlock, walkBlocks, writeCar } from "./block.ts";
 import type { Block, BlockSource } from "./block.ts";
-import { blockBudget, importDirectory, parseContentId, readDirectory, readFile } from "./content.ts";
-import type { Directory } from "./content.ts";
+import { blockBudget, importDirectory, parseContentId, readDirectory, readFile, streamFile } from "./content.ts";
+import type { Directory, DirectorySource } from "./content.ts";
 import { Deadline } from "./deadline.ts";
 import { StorageError, defaultMaxPinBytes } from "./storage.ts";
 import type { GetOptions, Storage } from "./storage.ts";
@@ -49,7 +49,7 @@ export class KuboStorage implements Storage {
     this.#directoryTimeout = directoryTimeout;
   }
 
-  async add(directory: Directory, options: { signal?: AbortSignal } = {}): Promise<string> {
+  async add(directory: DirectorySource, options: { signal?: AbortSignal } = {}): Promise<string> {
     const blocks = new Map<string, Uint8Array>();
     const root = await importDirectory(
       directory,
@@ -84,6 +84,14 @@ export class KuboStorage implements Storage {
 
   async getFile(cid: string, path: string, options: { maxBytes: number; signal?: AbortSignal }): Promise<Uint8Array> {
     return readFile(parseContentId(cid), path, this.#block, options);
+  }
+
+  async *streamFile(
+    cid: string,
+    path: string,
+    options: { maxBytes: number; signal?: AbortSignal },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* streamFile(parseContentId(cid), path, this.#block, options);
   }
 
   async has(cid: string, options: { signal?: AbortSignal } = {}): Promise<boolean> {

@@ -2,6 +2,8 @@ import { Interface } from "ethers";
 
 import { IMarket__factory } from "./types/factories/interfaces/IMarket.sol/IMarket__factory.ts";
 import { IRegistry__factory } from "./types/factories/interfaces/IRegistry__factory.ts";
+import { IRequests__factory } from "./types/factories/interfaces/IRequests__factory.ts";
+import { ISchemas__factory } from "./types/factories/interfaces/ISchemas__factory.ts";
 import { IVault__factory } from "./types/factories/interfaces/IVault__factory.ts";
 
 /** Functions, events and errors of a market: all its parts answer at the market's address. */
@@ -12,6 +14,12 @@ export const registryInterface = IRegistry__factory.createInterface();
 
 /** Functions, events and errors of the vault. */
 export const vaultInterface = IVault__factory.createInterface();
+
+/** Functions, events and errors of job schemas and their trees. */
+export const schemasInterface = ISchemas__factory.createInterface();
+
+/** Functions, events and errors of requests for evaluated jobs. */
+export const requestsInterface = IRequests__factory.createInterface();
 
 /** What is used of the token: any ERC-20. The errors are ERC-6093's. */
 export const tokenInterface = new Interface([

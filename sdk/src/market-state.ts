@@ -152,6 +152,7 @@ export class MarketState {
   /** By class id. */
   readonly classes = new Map<string, ClassRecord>();
   readonly #market: string;
+  readonly #owners = new Map<string, string>();
 
   /** @param market Address of the market whose classes and batches are wanted. */
   constructor(market: string) {
@@ -161,6 +162,11 @@ export class MarketState {
   /** Batches that are not closed, oldest first. */
   get open(): BatchRecord[] {
     return [...this.batches.values()].filter((batch) => batch.closed === undefined);
+  }
+
+  /** Who disposes of `holder`'s account of `ledger` in its place; undefined if it is not entrusted to anybody. */
+  ownerOf(ledger: string, holder: string): string | undefined {
+    return this.#owners.get(`${ledger}:${holder}`);
   }
 
   /** Folds one event in. Events of batches it never saw posted are ignored. */
@@ -217,6 +223,9 @@ export class MarketState {
         if (pool) pool.slots[event.slot] = undefined;
         return;
       }
+      case "Entrusted":
+        this.#owners.set(`${event.ledger}:${event.holder}`, event.owner);
+        return;
       default:
         this.#applyToBatch(event);
     }

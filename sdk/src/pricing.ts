@@ -24,6 +24,10 @@ export const MAX_QUORUM = 15;
 /** Most addresses in a list of nodes. */
 export const MAX_LISTED = 64;
 
+/** The contracts' `SLASH_FACTOR`: times the gain of one cheat that the expected slash must reach. */
+const SLASH_FACTOR = 2n;
+const PPM = BigInt(PARTS_PER_MILLION);
+
 /** What posting a batch locks, base units. */
 export interface Quote {
   /** The pay and the verification budget. */
@@ -172,6 +176,49 @@ export function slashOf(terms: Pick<Terms, "fullSlash">, lock: bigint, right: nu
   return { penalty: lock, each, burned: lock - each * BigInt(right) };
 }
 
+/** What {@link minimumSlash} depends on. */
+export interface SlashFactors {
+  /** For one task, base units. */
+  price: bigint;
+  /** For one task run again, base units; a juror's price too. */
+  verifierPrice: bigint;
+  /** Share of the tasks that is run again, parts per million, above 0. */
+  rate: number;
+  /** Chance of guessing a task's result, parts per million, below 1,000,000. */
+  guess: number;
+  /** Members of a full panel. */
+  quorum: number;
+  /** What a challenge puts at stake, base units; the market says. */
+  challengeBond: bigint;
+}
+
+/**
+ * The least a member that differs must lose for honesty to pay, and for the slash to cover a jury. Twin of
+ * `TermsRules.checkPrice`, rounded up.
+ *
+ * @returns max(2·price / (rate·(1−guess)), ((2·quorum+1)·verifierPrice + challengeBond) / (1−honestShare)), base units.
+ * @throws `SLASH_UNDEFINED` if nothing is run again or every result is guessed: no slash deters then.
+ */
+export function minimumSlash(factors: SlashFactors): bigint {
+  const { price, verifierPrice, rate, guess, quorum, challengeBond } = factors;
+  const chance = BigInt(rate) * (PPM - BigInt(guess));
+  if (chance <= 0n) {
+    throw new SuretyError(
+      "SLASH_UNDEFINED",
+      `no slash deters at a rate of ${rate} and a guess of ${guess} parts per million`,
+      {
+        details: { rate, guess },
+      },
+    );
+  }
+  const deterrent = ceilDivide(SLASH_FACTOR * price * PPM * PPM, chance);
+  const juryCost = ceilDivide(
+    ((2n * BigInt(quorum) + 1n) * verifierPrice + challengeBond) * PPM,
+    PPM - BigInt(HONEST_SHARE),
+  );
+  return deterrent > juryCost ? deterrent : juryCost;
+}
+
 /** How long stake must stay liable at least under these parameters, seconds; a market refuses a registry with less. */
 export function leastUnbondingPeriod(parameters: Pick<Parameters, "maxWindow" | "drawDelay">): number {
   // Reveal and the last judging; each round's check and the call for the next; challenge, opening and first appeal; and
@@ -183,4 +230,8 @@ export function leastUnbondingPeriod(parameters: Pick<Parameters, "maxWindow" | 
 /** A share of an amount, rounded down as the contracts do. */
 export function share(amount: bigint, partsPerMillion: number): bigint {
   return (amount * BigInt(partsPerMillion)) / BigInt(PARTS_PER_MILLION);
+}
+
+function ceilDivide(dividend: bigint, divisor: bigint): bigint {
+  return (dividend + divisor - 1n) / divisor;
 }

@@ -1,10 +1,10 @@
-import type { Interface, ParamType } from "ethers";
+import { ZeroAddress, type Interface, type ParamType } from "ethers";
 
 import { plainObject, plainValue } from "./abi-value.ts";
 import type { Slot } from "./draw.ts";
 import { ExitStatus, SuretyError } from "./errors.ts";
 import type { JsonRpc } from "./json-rpc.ts";
-import { marketInterface, registryInterface, tokenInterface, vaultInterface } from "./market-abi.ts";
+import { marketInterface, registryInterface, schemasInterface, tokenInterface, vaultInterface } from "./market-abi.ts";
 import type { Reserve } from "./pricing.ts";
 import {
   encodeTerms,
@@ -145,6 +145,21 @@ export interface Lock {
   /** The zero address if there is no such lock. */
   holder: string;
   amount: bigint;
+}
+
+/** What is stored of a schema of evaluated jobs. */
+export interface SchemaState {
+  /** Who registered it and releases new versions. */
+  registrant: string;
+  /** Base units; so is the next. */
+  minimumDeposit: bigint;
+  challengeFee: bigint;
+  /** Released so far; 0: there is no such schema. */
+  releases: number;
+  /** Bits, see `rewardFunctionsIn`. */
+  rewardFunctions: number;
+  /** Content id of the newest release: 32 bytes, hexadecimal. */
+  release: string;
 }
 
 /** What a market was deployed with. */
@@ -304,6 +319,18 @@ export function available(
   return read(rpc, vault, vaultInterface, "available", [ledger, holder], options);
 }
 
+/** Who disposes of `holder`'s account of `ledger` in its place, EIP-55; undefined if it is not entrusted to anybody. */
+export async function ownerOf(
+  rpc: JsonRpc,
+  vault: string,
+  ledger: string,
+  holder: string,
+  options?: ReadOptions,
+): Promise<string | undefined> {
+  const owner = await read<string>(rpc, vault, vaultInterface, "ownerOf", [ledger, holder], options);
+  return owner === ZeroAddress ? undefined : owner;
+}
+
 /** What is set aside under an id: a batch's own, or `stakeLockIdOf` a node. */
 export function lockedUnder(
   rpc: JsonRpc,
@@ -349,6 +376,16 @@ export function symbol(rpc: JsonRpc, token: string, options?: ReadOptions): Prom
 /** A token's decimals. */
 export function decimals(rpc: JsonRpc, token: string, options?: ReadOptions): Promise<number> {
   return read(rpc, token, tokenInterface, "decimals", [], options);
+}
+
+/** What is stored of a schema of evaluated jobs. */
+export function schemaState(
+  rpc: JsonRpc,
+  schemas: string,
+  schema: string,
+  options?: ReadOptions,
+): Promise<SchemaState> {
+  return read(rpc, schemas, schemasInterface, "schemaOf", [schema], options);
 }
 
 /**

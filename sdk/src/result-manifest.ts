@@ -9,7 +9,8 @@ import { batchNonce, commit, MAX_TASKS, taskDigest, type Commitment } from "./co
 import { contentIdToBytes32 } from "./content.ts";
 import { addressBytes, bytes32, uintWord, type MemberContext } from "./context.ts";
 import { SuretyError } from "./errors.ts";
-import { openBytes, sealBytes } from "./sealed-file.ts";
+import { MAX_TRACE_BYTES } from "./resource-trace.ts";
+import { openBytes, sealBytes, sealedFileOverhead } from "./sealed-file.ts";
 
 const AAD = utf8ToBytes("surety/result-manifest/v1");
 const BYTES_PER_TASK = 640;
@@ -36,6 +37,11 @@ const taskSchema = z.strictObject({
       fuel: z.int().min(0).optional(),
     })
     .optional(),
+  traceBytes: z
+    .int()
+    .min(1)
+    .max(MAX_TRACE_BYTES + sealedFileOverhead)
+    .optional(),
 });
 
 const schema = z.strictObject({ version: z.literal(1), tasks: boundedArray(taskSchema, MAX_TASKS) });
@@ -61,6 +67,8 @@ export interface TaskResult {
     /** Units of fuel burned. */
     fuel?: number;
   };
+  /** Bytes of the sealed resource trace that lies beside the sealed output; left out if there is none. */
+  traceBytes?: number;
 }
 
 /** What a member publishes, encrypted, for the requester: everything its commitment stands for. */
@@ -242,9 +250,14 @@ function requireAscending(manifest: ResultManifest, member: string): void {
 }
 
 /** The keys of a result in the order of the schema, and none that it does not know. */
-function inOrder({ task, digest, salt, output, sealedOutput, contentKey, exit }: TaskResult): TaskResult {
+function inOrder(result: TaskResult): TaskResult {
+  const { task, digest, salt, output, sealedOutput, contentKey, exit, traceBytes } = result;
   const ending = exit && { code: exit.code, ...(exit.fuel === undefined ? {} : { fuel: exit.fuel }) };
-  return { task, digest, salt, output, sealedOutput, contentKey, ...(ending ? { exit: ending } : {}) };
+  return {
+    ...{ task, digest, salt, output, sealedOutput, contentKey },
+    ...(ending ? { exit: ending } : {}),
+    ...(traceBytes === undefined ? {} : { traceBytes }),
+  };
 }
 
 function manifestAad(context: MemberContext): Uint8Array {

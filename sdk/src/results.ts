@@ -4,14 +4,17 @@ import { computeContentId, contentIdFromBytes32, type Directory } from "./conten
 import { PRIMARY } from "./context.ts";
 import { openEnvelope, type EnvelopeContent } from "./envelope.ts";
 import { SuretyError } from "./errors.ts";
+import { openTrace, type ResourceTrace } from "./resource-trace.ts";
 import { checkManifest, maxManifestBytes, openManifest, type TaskResult } from "./result-manifest.ts";
 import { openDirectory } from "./sealed-file.ts";
 import type { Storage } from "./storage.ts";
 
 /** Name of the one file in the directory that a published manifest is wrapped in. */
 export const RESULT_MANIFEST_FILE = "manifest";
-/** Name of the one file in the directory that a sealed output is wrapped in. */
+/** Name of the file that a sealed output is, in the directory it is published as. */
 export const SEALED_OUTPUT_FILE = "output";
+/** Name of the file beside it that holds the sealed resource trace, if there is one. */
+export const SEALED_TRACE_FILE = "trace";
 
 /** Files of one output: what a program may write, and then some. */
 const MAX_FILES = 100_000;
@@ -122,4 +125,23 @@ export async function readOutput(
     );
   }
   return directory;
+}
+
+/**
+ * Fetches and decrypts what a member says a task used. Nothing depends on it: who does without it misses nothing it
+ * paid for.
+ *
+ * @returns undefined if the member says there is none
+ * @throws StorageError if it cannot be fetched, `SEALED_FILE_CORRUPT`
+ * @throws SuretyError `RESOURCE_TRACE_INVALID`
+ */
+export async function readTrace(
+  result: Pick<TaskResult, "sealedOutput" | "contentKey" | "traceBytes">,
+  { storage }: Pick<Opener, "storage">,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<ResourceTrace | undefined> {
+  const { sealedOutput, contentKey, traceBytes } = result;
+  if (traceBytes === undefined) return undefined;
+  const sealed = await storage.getFile(sealedOutput, SEALED_TRACE_FILE, { maxBytes: traceBytes, signal });
+  return openTrace(sealed, getBytes(contentKey));
 }

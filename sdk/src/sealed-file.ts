@@ -35,7 +35,7 @@ export interface SealOptions {
 }
 
 /**
- * Encrypts bytes under a fresh random key, with XChaCha20-Poly1305 and a random nonce.
+ * Encrypts bytes under a fresh random key, or the given one, with XChaCha20-Poly1305 and a random nonce.
  *
  * The scheme does not commit to its key: one file can be made that opens under two keys to different content.
  * Whatever is decided by the content must be checked against a hash of the content, as digests are.
@@ -46,8 +46,10 @@ export interface SealOptions {
  * openBytes(bytes, key); // secret
  * ```
  */
-export function sealBytes(bytes: Uint8Array, { associatedData }: SealOptions = {}): SealedFile {
-  const key = randomBytes(sealedFileKeyBytes);
+export function sealBytes(
+  bytes: Uint8Array,
+  { associatedData, key = randomBytes(sealedFileKeyBytes) }: SealOptions & { key?: Uint8Array } = {},
+): SealedFile {
   const nonce = randomBytes(nonceBytes);
   const ciphertext = xchacha20poly1305(key, nonce, associatedData).encrypt(bytes);
   const sealed = new Uint8Array(nonceBytes + ciphertext.length);

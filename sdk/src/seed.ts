@@ -30,6 +30,8 @@ const Purpose = {
   envelopeSeed: "surety/envelope-seed/v1",
   planted: "surety/planted/v1",
   ballotSalt: "surety/ballot-salt/v1",
+  resultSalt: "surety/result-salt/v1",
+  checkpointSalt: "surety/checkpoint-salt/v1",
 } as const;
 
 /** The key pair results are encrypted for. */
@@ -117,6 +119,36 @@ export function ballotSalt(nodeSecret: BytesLike, context: Omit<BallotContext, "
   );
 }
 
+/** Which request, of which contract, on which chain. */
+export interface RequestSaltContext {
+  /** EIP-155 chain id. */
+  chainId: bigint;
+  /** Address of the contract of requests. */
+  requests: string;
+  /** 32 bytes, hexadecimal. */
+  id: string;
+}
+
+/**
+ * The salt that hides a worker's result of a request until it is revealed.
+ *
+ * @param nodeSecret The worker's secret, 32 bytes.
+ * @returns 32 bytes, hexadecimal.
+ * @throws `SECRET_INVALID`, `CONTEXT_INVALID`
+ */
+export function resultSalt(nodeSecret: BytesLike, context: RequestSaltContext): string {
+  return hexlify(derive(nodeSecret, Purpose.resultSalt, requestWords(context)));
+}
+
+/**
+ * The salt that hides a worker's intermediate state of a request; as {@link resultSalt}.
+ *
+ * @param number Which, from 0.
+ */
+export function checkpointSalt(nodeSecret: BytesLike, context: RequestSaltContext, number: number): string {
+  return hexlify(derive(nodeSecret, Purpose.checkpointSalt, requestWords(context), uintWord(number, "number")));
+}
+
 /**
  * Which tasks of a batch a requester plants, that is, replaces by work whose digest it knows. Known before the batch
  * is posted, and only to the requester; every task is as likely as any other.
@@ -168,6 +200,10 @@ function sequenceWords(context: SequenceContext): Uint8Array {
     bytes32(context.jobId, "jobId"),
     uintWord(context.sequence, "sequence", 64),
   );
+}
+
+function requestWords({ chainId, requests, id }: RequestSaltContext): Uint8Array {
+  return concatBytes(uintWord(chainId, "chainId"), addressWord(requests, "requests"), bytes32(id, "id"));
 }
 
 function seatWords(context: SeatContext): Uint8Array {

@@ -9,7 +9,7 @@ import {
   seatPay,
   share,
 } from "./pricing.ts";
-import type { Matter, Outcome, Parameters, Terms, Verdict } from "./terms.ts";
+import { isContest, type Matter, type Outcome, type Parameters, type Terms, type Verdict } from "./terms.ts";
 
 /** A member of a panel: the primary first, then whoever answered, by round and seat. */
 export interface PanelMember {
@@ -313,7 +313,7 @@ class Reckoning {
   /** Pays the members that opened for their gas; twin of `Reckonings._payOpeners`. */
   payOpeners(dispute: EndedDispute): void {
     const { members, parameters } = this.#panel;
-    if (dispute.matter === "work" || dispute.matter === "delivery") {
+    if (isContest(dispute.matter)) {
       // A contest that the requester lost pays the accused, who had to answer it, and a fine.
       if (!this.#anybody && dispute.answered) {
         this.ledger.move(ESCROW, nodeOf(this.#panel, dispute.member), parameters.challengeBond);
@@ -352,7 +352,7 @@ class Reckoning {
     const wages = jury.seats
       .filter(({ shown }) => shown !== undefined && (!byJury || shown === ruling))
       .map(({ node }) => ({ to: node, amount: verifierPrice }));
-    const contest = dispute.matter === "work" || dispute.matter === "delivery";
+    const contest = isContest(dispute.matter);
     const lost = contest && tier === 1 ? !this.#anybody : ruling === effectiveRuling(dispute.rulings, tier - 1);
     let paid = 0;
     if (!lost || jury.bond === 0n) {

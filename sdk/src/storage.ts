@@ -1,4 +1,4 @@
-import type { Directory } from "./content.ts";
+import type { Directory, DirectorySource } from "./content.ts";
 import { ExitStatus, SuretyError } from "./errors.ts";
 import type { ErrorKind, SuretyErrorOptions } from "./errors.ts";
 
@@ -86,11 +86,13 @@ export interface Storage {
    * Stores and pins a directory and, where the implementation publishes, returns only once others can fetch it.
    * Adding the same directory again is harmless.
    *
+   * A file may be given as a stream: it is read once, and need not fit in memory.
+   *
    * @returns its content id, canonical text
    * @throws StorageError `DIRECTORY_INVALID`, `STORAGE_UNREACHABLE`, `STORAGE_REFUSED`, `STORAGE_FAILED`,
    * `CONTENT_TOO_LARGE` (more than the place it is published to takes)
    */
-  add(directory: Directory, options?: { signal?: AbortSignal }): Promise<string>;
+  add(directory: DirectorySource, options?: { signal?: AbortSignal }): Promise<string>;
 
   /**
    * Reads a whole directory. Links, devices and anything else than plain files and folders are refused; file
@@ -108,6 +110,18 @@ export interface Storage {
    */
   getFile(cid: string, path: string, options: { maxBytes: number; signal?: AbortSignal }): Promise<Uint8Array>;
 
+  /**
+   * Reads one file of a directory piece by piece, in order, so that files larger than memory can be read. Every piece is
+   * verified before it is handed out.
+   *
+   * @throws StorageError as {@link Storage.getFile}, at the piece it is about
+   */
+  streamFile(
+    cid: string,
+    path: string,
+    options: { maxBytes: number; signal?: AbortSignal },
+  ): AsyncGenerator<Uint8Array, void, undefined>;
+
   /** Whether all of it is in this store, so that reading it needs nobody else. Never fetches. */
   has(cid: string, options?: { signal?: AbortSignal }): Promise<boolean>;
 
@@ -124,6 +138,13 @@ export interface Storage {
 
   /** Content ids of everything pinned, in no particular order. */
   pins(): Promise<string[]>;
+
+  /**
+   * Deletes what no pin needs; missing where the store does that by itself, as Kubo with its own garbage collection.
+   *
+   * @returns how many blocks were deleted
+   */
+  collect?(): Promise<number>;
 
   /** Waits for writes under way and releases what is held open. */
   close(): Promise<void>;

@@ -1,6 +1,5 @@
 import { AbiCoder, keccak256, type BytesLike } from "ethers";
 
-import type { JobWindows, Mode } from "./job-spec.ts";
 import { marketInterface, registryInterface } from "./market-abi.ts";
 import type {
   BatchStruct,
@@ -9,8 +8,6 @@ import type {
   TermsStruct,
 } from "./types/interfaces/IMarket.sol/IMarket.ts";
 import type { ClassStruct } from "./types/interfaces/IRegistry.ts";
-
-export type { Mode } from "./job-spec.ts";
 
 /** What the contracts number; the first stands for "does not exist". */
 export const MODES = ["none", "trusted", "sampled", "replicated"] as const;
@@ -28,6 +25,9 @@ export const OUTCOMES = [
 export const MATTERS = ["none", "exception", "silence", "work", "delivery"] as const;
 export const STAGES = ["none", "answering", "opening", "ruled", "casting", "showing"] as const;
 export const RUNTIMES = ["none", "wasm", "container", "container-gpu"] as const;
+
+/** What backs a job's results. */
+export type Mode = "trusted" | "sampled" | "replicated";
 
 /**
  * What a requester says is wrong with an assignment:
@@ -61,6 +61,11 @@ export type Outcome = (typeof OUTCOMES)[number];
  */
 export type Matter = (typeof MATTERS)[number];
 
+/** Whether the requester brought a matter up by contesting one member, and not by a verdict or by silence. */
+export function isContest(matter: Matter): boolean {
+  return matter === "work" || matter === "delivery";
+}
+
 /**
  * Which step of a dispute is due:
  * - `answering`: the accused of a contest says that it stands by what it did;
@@ -74,6 +79,22 @@ export type Stage = (typeof STAGES)[number];
 
 /** What runs a task: metered WebAssembly, a container, or a container with GPU. */
 export type Runtime = (typeof RUNTIMES)[number];
+
+/** How long each step may take, seconds. */
+export interface JobWindows {
+  /** From posting: slices can be claimed. */
+  claim: number;
+  /** From a claim: its node must submit. */
+  submit: number;
+  /** From the seal: the seed must be shown. */
+  reveal: number;
+  /** From the reveal, and from each later round: verifiers must answer. */
+  check: number;
+  /** After that: exceptions must be listed. */
+  judge: number;
+  /** From an exception: it can be challenged. */
+  challenge: number;
+}
 
 /** How long each step may take, seconds. */
 export type Windows = JobWindows;

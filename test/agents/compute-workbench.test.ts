@@ -12,13 +12,16 @@ import { checkEnvelopeProof, proofOfEvidence } from "#sdk/envelope.ts";
 import { buildJobSpec, JOB_SPEC_FILE } from "#sdk/job-spec.ts";
 import type { BatchRecord } from "#sdk/market-state.ts";
 import { openEmbeddedStorage, startGateway, type EmbeddedStorage, type Gateway } from "#sdk/node/index.ts";
+import type { ResourceTrace } from "#sdk/resource-trace.ts";
+import { readManifest, readTrace } from "#sdk/results.ts";
 import { encryptionKeyPair } from "#sdk/seed.ts";
 import type { Storage } from "#sdk/storage.ts";
 import { inspectDelivery, type Delivery } from "../../agents/compute/delivery.ts";
+import { Retention } from "../../agents/compute/retention.ts";
 import type { Part } from "../../agents/compute/facts.ts";
 import { Programs } from "../../agents/compute/programs.ts";
 import { Workbench, type Commitment } from "../../agents/compute/workbench.ts";
-import type { Executor } from "../../agents/executor/executor.ts";
+import type { Executor, TaskOutcome } from "../../agents/executor/executor.ts";
 import { Journal } from "../../agents/journal/journal.ts";
 import { codeOf } from "../support/error-code.ts";
 import { BATCH_ID, MARKET, MarketHistory, TERMS } from "../support/market-history.ts";
@@ -35,6 +38,7 @@ const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 class TellingExecutor implements Executor {
   readonly runtime = "wasm" as const;
   instead: string | undefined;
+  trace: ResourceTrace | undefined;
   runs = 0;
 
   async check(): ReturnType<Executor["check"]> {
@@ -44,7 +48,9 @@ class TellingExecutor implements Executor {
   async run({ args }: Parameters<Executor["run"]>[0]): ReturnType<Executor["run"]> {
     this.runs += 1;
     const usage = { fuel: 1n, peakMemoryBytes: 0, milliseconds: 0 };
-    return { exit: { code: 0 }, stdout: text(this.instead ?? args.join()), stderr: text(""), files: new Map(), usage };
+    const stdout = text(this.instead ?? args.join());
+    const outcome: TaskOutcome = { exit: { code: 0 }, stdout, stderr: text(""), files: new Map(), usage };
+    return this.trace ? { ...outcome, trace: this.trace } : outcome;
   }
 
   async close(): Promise<void> {
@@ -169,6 +175,31 @@ describe("Workbench", () => {
     other.close();
   });
 
+  it("seals what each task used beside its output, and commits to the same with and without", async () => {
+    const without = await bench.commit(part, record, signal);
+    const samples = [{ at: 0, cpu: 5, memory: 6, read: 7, written: 8, processes: 1 }];
+    executor.trace = { version: 1, source: "cgroup-v1", every: 40, samples };
+    const other = Journal.open({ home: join(folder, "other-home") });
+    const traced = benchOn(other);
+    const { root, manifest } = await traced.commit(part, record, signal);
+    expect(root).to.equal(without.root);
+    const content = checkEnvelopeProof(proofOfEvidence(traced.evidence(part, record)), {
+      sealed: Buffer.from((await traced.commit(part, record, signal)).envelope.slice(2), "hex"),
+      recipientPublicKey: requester.publicKey,
+      context: { ...context, batchId: BATCH_ID, assignment: 0, ...PRIMARY },
+    });
+    const claimed = { node: wallet.address, tasks: part.tasks, root, manifest };
+    const results = await readManifest(BATCH_ID, claimed, content, { storage, context });
+    for (const result of results) {
+      expect(await readTrace(result, { storage })).to.deep.equal(executor.trace);
+      expect([...(await storage.get(result.sealedOutput, { maxBytes: 1 << 20 })).keys()]).to.deep.equal([
+        "output",
+        "trace",
+      ]);
+    }
+    other.close();
+  });
+
   it("checks a result by running the task again, once", async () => {
     await bench.commit(part, record, signal);
     expect(bench.checked(part, 1)).to.equal(undefined);
@@ -237,7 +268,8 @@ describe("Workbench", () => {
       own = await openEmbeddedStorage({ folder: join(folder, "juror"), gateways });
       // That it has the job from before is all it needs of others than the accused.
       const programs = new Programs({ storage, executor });
-      return inspectDelivery(record, part, { storage: own, programs, context }, signal);
+      const retention = new Retention({ journal, storage: own, logger, keepSeconds: 0 });
+      return inspectDelivery(record, part, { storage: own, retention, programs, context }, signal);
     }
 
     beforeEach(async () => {

@@ -8,7 +8,7 @@ const read = (path: string): string => readFileSync(join(root, path), "utf8");
 const each = (pattern: string): string[] => globSync(pattern, { cwd: root }).sort();
 
 /** Documents that name tests, in quotation marks of their own: “like this”. */
-const NAMING = ["docs/protocol.md", "docs/security.md", "docs/economics.md"];
+const NAMING = ["protocol", "security", "economics", "testing", "hostile-jobs"].map((name) => `docs/${name}.md`);
 /** What is written around the values in a title must say something by itself. */
 const LEAST_STATIC = 15;
 
@@ -78,6 +78,13 @@ describe("the documents", () => {
       .filter(([, , text]) => !/“|test_|testFuzz_|invariant_|cannot/.test(text!))
       .map(([, number]) => number);
     expect(bare).to.deep.equal([]);
+  });
+
+  it("say of each way in which things break which test has it happen", () => {
+    const [, table] = read("docs/testing.md").split("## When things break");
+    const rows = [...table!.split("\n#")[0]!.matchAll(/^\| (\d+) \|(.*)\|$/gm)];
+    expect(rows.map(([, number]) => Number(number))).to.deep.equal(Array.from({ length: 21 }, (_, i) => i + 1));
+    expect(rows.filter(([, , text]) => !text!.includes("“")).map(([, number]) => number)).to.deep.equal([]);
   });
 
   it("name no function of a contract that is not there", () => {

@@ -1,9 +1,8 @@
 import { expect } from "chai";
 import { hexlify } from "ethers";
 import { contentIdFromBytes32 } from "#sdk/content.ts";
-import { minimumSlash } from "#sdk/job-spec.ts";
 import type { ClassRecord } from "#sdk/market-state.ts";
-import { contestBond, juryBond, quote, reserve } from "#sdk/pricing.ts";
+import { contestBond, juryBond, minimumSlash, quote, reserve } from "#sdk/pricing.ts";
 import { jobIdOf } from "#sdk/terms.ts";
 import {
   attemptOf,

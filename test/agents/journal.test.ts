@@ -113,6 +113,16 @@ describe("Journal", function () {
       expect(open().events.newest()?.number).to.equal(acknowledged).and.to.be.greaterThan(0);
     });
 
+    it("to open where the disk has no room for a new journal", async () => {
+      const codes = new Set<string>();
+      for (const room of [8, 24, 40]) {
+        const child = appendingAgent(join(home, String(room)), room);
+        child.lines.on("line", (line) => codes.add(line));
+        await child.ended;
+      }
+      expect([...codes]).to.deep.equal(["JOURNAL_UNWRITABLE"]);
+    });
+
     it("a transaction that waits", () => {
       const journal = open();
       expect(() => journal.transaction(async () => journal.put("note", "a", 1))).to.throw(TypeError);

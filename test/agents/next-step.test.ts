@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { offer, raise } from "../../agents/chain/fees.ts";
+import { offer, raise, type Fees } from "../../agents/chain/fees.ts";
 import { nextStep, type ChainView, type SendingPolicy } from "../../agents/chain/next-step.ts";
 import type { Attempt, Inclusion, Intent, IntentStatus } from "../../agents/journal/intent-table.ts";
 
@@ -64,6 +64,18 @@ describe("nextStep", () => {
   it("signs only within its cap", () => {
     expect(step(planned, { market: { baseFee: 1_000n, tip: 2n } })).to.equal("sign");
     expect(step(planned, { market: { baseFee: 1_001n, tip: 2n } })).to.equal("wait");
+  });
+
+  it("waits for lower fees until its deadline is near, and then offers its cap and no more", () => {
+    const market = { baseFee: 5_000n, tip: 2n };
+    const intent = { ...planned, deadline: 1_060 };
+    expect(step(intent, { market })).to.equal("wait");
+    const urgent = { ...view, market, head: { number: 102, timestamp: 1_001 } };
+    expect(nextStep(intent, urgent, policy)).to.deep.equal({
+      do: "sign",
+      fees: { maxFeePerGas: 1_000n, maxPriorityFeePerGas: 2n },
+    });
+    expect(nextStep(intent, { ...urgent, head: { number: 103, timestamp: 1_060 } }, policy).do).to.equal("fail");
   });
 
   it("hands over what is signed, and what the node does not have", () => {
@@ -131,7 +143,7 @@ describe("fees", () => {
   it("offers never more than the cap, and nothing below the base fee", () => {
     fc.assert(
       fc.property(market, fee, (asked, cap) => {
-        const offered = offer(asked, cap);
+        const offered = offer(asked, { feeCap: cap });
         if (!offered) return void expect(cap < asked.baseFee).to.equal(true);
         expect(offered.maxFeePerGas <= cap && offered.maxFeePerGas >= asked.baseFee).to.equal(true);
         expect(offered.maxPriorityFeePerGas <= offered.maxFeePerGas).to.equal(true);
@@ -144,12 +156,27 @@ describe("fees", () => {
       fc.property(market, fee, fee, fee, (asked, a, b, cap) => {
         const previous =
           a > b ? { maxFeePerGas: a, maxPriorityFeePerGas: b } : { maxFeePerGas: b, maxPriorityFeePerGas: a };
-        const raised = raise(previous, asked, cap);
+        const raised = raise(previous, asked, { feeCap: cap });
         if (!raised) return void expect(previous.maxFeePerGas * 9n + 8n > cap * 8n).to.equal(true);
         expect(raised.maxFeePerGas <= cap && raised.maxPriorityFeePerGas <= raised.maxFeePerGas).to.equal(true);
         expect(raised.maxFeePerGas * 8n >= previous.maxFeePerGas * 9n).to.equal(true);
         expect(raised.maxPriorityFeePerGas * 8n >= previous.maxPriorityFeePerGas * 9n).to.equal(true);
         expect(raised.maxFeePerGas > previous.maxFeePerGas).to.equal(true);
+      }),
+    );
+  });
+
+  it("never pays a tip above the tip's cap, and can raise a capped tip ten times", () => {
+    const tips = fc.bigInt(1_000n, 10n ** 10n);
+    fc.assert(
+      fc.property(market, tips, (asked, tipCap) => {
+        const caps = { feeCap: 10n ** 15n, tipCap };
+        let fees = offer(asked, caps);
+        for (let bumps = 0; bumps < 10; bumps += 1) {
+          expect(fees !== undefined && fees.maxPriorityFeePerGas <= tipCap).to.equal(true);
+          fees = raise(fees as Fees, asked, caps);
+        }
+        for (; fees; fees = raise(fees, asked, caps)) expect(fees.maxPriorityFeePerGas <= tipCap).to.equal(true);
       }),
     );
   });

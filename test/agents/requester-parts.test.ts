@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { SuretyError } from "#sdk/errors.ts";
+import { decodeTrace, type ResourceTrace } from "#sdk/resource-trace.ts";
 import { StorageError } from "#sdk/storage.ts";
 import { createLogger } from "../../agents/logger.ts";
 import { Background, patiently } from "../../agents/requester/background.ts";
@@ -71,6 +72,24 @@ describe("where a requester keeps outputs", () => {
     await outputs.hand(BATCH, 0, TICKET, 0);
     expect(await readdir(join(home, "results", TICKET, "0"))).to.deep.equal(["stdout"]);
     expect(await result(0, "stdout")).to.equal("new");
+  });
+
+  it("keeps traces beside them, and gives one that was handed out before", async () => {
+    const trace: ResourceTrace = {
+      ...{ version: 1, source: "wasm", every: 10 },
+      samples: [{ at: 3, memory: 65_536, output: 1 }],
+    };
+    await outputs.keep(BATCH, 2, new Map([["stdout", bytes("two")]]));
+    expect(await outputs.handTrace(BATCH, 2, TICKET, 7)).to.equal(undefined);
+    await outputs.keepTrace(BATCH, 2, trace);
+    expect(outputs.hasTrace(BATCH, 2)).to.equal(true);
+    await outputs.hand(BATCH, 2, TICKET, 7);
+    for (let life = 0; life < 2; life += 1) {
+      expect(await outputs.handTrace(BATCH, 2, TICKET, 7)).to.deep.equal(trace);
+      expect(outputs.hasTrace(BATCH, 2)).to.equal(false);
+    }
+    expect(await readdir(join(home, "results", TICKET, "7"))).to.deep.equal(["stdout"]);
+    expect(decodeTrace(await readFile(join(home, "traces", TICKET, "7.json")))).to.deep.equal(trace);
   });
 
   it("drops what nobody was paid for, of that batch only", async () => {

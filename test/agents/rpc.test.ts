@@ -1,8 +1,10 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect } from "chai";
+import { ZeroAddress, ZeroHash } from "ethers";
 import { SuretyError } from "#sdk/errors.ts";
 import { HttpRpc, RpcError } from "../../agents/chain/rpc.ts";
+import { Anvil } from "../support/anvil.ts";
 
 type Answer = (response: ServerResponse, request: { id: number; method: string }) => void;
 
@@ -75,8 +77,34 @@ describe("HttpRpc", () => {
     const error = { code: 3, message: "execution reverted", data: "0x1234" };
     const refusing = await node((response, { id }) => void response.end(JSON.stringify({ id, error })));
     const failure = (await failureOf(new HttpRpc({ urls: [refusing.url], ...quick }).request("eth_call"))) as RpcError;
-    expect(failure).to.be.instanceOf(RpcError).that.includes({ code: "RPC_ERROR", rpcCode: 3, data: "0x1234" });
+    expect(failure)
+      .to.be.instanceOf(RpcError)
+      .that.includes({
+        ...{ code: "RPC_ERROR", kind: "fatal" },
+        ...{ rpcCode: 3, data: "0x1234" },
+      });
     expect(refusing.asked).to.have.length(1);
+  });
+
+  it("calls it passing that a node does not have a block: a reorganisation may have taken it", async () => {
+    const chain = await Anvil.start();
+    try {
+      const rpc = new HttpRpc({ urls: [chain.url], ...quick });
+      const asked: [string, unknown[]][] = [
+        ["eth_getBalance", [ZeroAddress, "0x63"]],
+        ["eth_getTransactionCount", [ZeroAddress, "0x63"]],
+        ["eth_call", [{ to: ZeroAddress }, "0x63"]],
+        ["eth_getLogs", [{ blockHash: ZeroHash }]],
+      ];
+      for (const [method, params] of asked) {
+        expect(await failureOf(rpc.request(method, params)), method).to.include({
+          code: "RPC_ERROR",
+          kind: "retryable",
+        });
+      }
+    } finally {
+      await chain.stop("SIGKILL");
+    }
   });
 
   const failures: [string, Answer][] = [

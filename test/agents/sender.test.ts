@@ -13,8 +13,10 @@ import { fromEip1193, type JsonRpc } from "#sdk/json-rpc.ts";
 import { CallReverted } from "../../agents/chain/revert.ts";
 import { type Call, Sender, type SenderOptions, type SignerLike } from "../../agents/chain/sender.ts";
 import { Journal } from "../../agents/journal/journal.ts";
+import { ExternalSigner } from "../../agents/key/external-signer.ts";
 import { Anvil, funded } from "../support/anvil.ts";
 import { counterInterface, countedTags, deployCounter } from "../support/counter.ts";
+import { RemoteSigner } from "../support/remote-signer.ts";
 
 const finalDepth = 4;
 const ether = 10n ** 18n;
@@ -61,15 +63,16 @@ describe("Sender", function () {
     rpc = chain.rpc as JsonRpc,
     signer = wallet as SignerLike,
     journal = undefined as Journal | undefined,
+    witnesses = undefined as JsonRpc[] | undefined,
     ...options
-  }: Partial<SenderOptions> & { rpc?: JsonRpc; signer?: SignerLike; journal?: Journal } = {}) {
+  }: Partial<SenderOptions> & { rpc?: JsonRpc; signer?: SignerLike; journal?: Journal; witnesses?: JsonRpc[] } = {}) {
     if (!journal) {
       journal = Journal.open({ home: join(folder, String(opened.length)) });
       opened.push(journal);
     }
     const sender = new Sender(
       { chainId: 31337, finalDepth, pollMs: 10, ...options },
-      { rpc, journal, signer, interfaces: [counterInterface] },
+      { rpc, journal, signer, witnesses, interfaces: [counterInterface] },
     );
     return { sender, journal };
   }
@@ -132,7 +135,7 @@ describe("Sender", function () {
       const gas = 300_000n;
       await sender.submit(call({ gas }));
       const failure = await failureOf(sender.submit(call({ gas })));
-      expect(failure).to.include({ code: "SENDER_UNFUNDED", exit: 4 });
+      expect(failure).to.include({ code: "SENDER_UNFUNDED", exit: 4, kind: "retryable" });
       await chain.send("anvil_setBalance", wallet.address, "0x0");
       expect((await failureOf(sender.submit(call({ value: 1n })))).code).to.be.oneOf([
         "SENDER_UNFUNDED",
@@ -179,6 +182,26 @@ describe("Sender", function () {
     expect(await effects(once)).to.equal(1);
   });
 
+  it("sends what could not be signed once the signer is back, and once", async () => {
+    const remote = await RemoteSigner.start(wallet);
+    try {
+      const options = { url: remote.url, address: wallet.address, timeoutMs: 5_000 };
+      const { sender } = begin({ signer: await ExternalSigner.open(options) });
+      remote.answer = { jsonrpc: "2.0", id: 1, error: { code: -32000, message: "locked" } };
+      const waiting = call();
+      expect(await failureOf(sender.submit(waiting))).to.include({ code: "SIGNER_REFUSED", kind: "retryable" });
+      expect(sender.find(waiting.key)?.attempts).to.deep.equal([]);
+      remote.answer = undefined;
+      await sender.submit(waiting);
+      await chain.mine();
+      await sender.wait(waiting.key, "mined");
+      expect(await effects(waiting)).to.equal(1);
+      expect(await nonce()).to.equal(1);
+    } finally {
+      await remote.stop();
+    }
+  });
+
   it("has several calls under way with consecutive nonces", async () => {
     const { sender } = begin();
     const calls = Array.from({ length: 6 }, () => call());
@@ -207,6 +230,39 @@ describe("Sender", function () {
     expect((await failureOf(sender.wait(doomed.key, "final"))).code).to.equal("CALL_REVERTED");
     expect(sender.find(doomed.key)?.status).to.equal("failed");
     expect(await nonce()).to.equal(1);
+  });
+
+  it("sends again, if asked to, what the contract refused only because a reorganisation put it too early", async () => {
+    const { sender } = begin();
+    const count = Number(
+      await chain.send("eth_call", { to: contract, data: counterInterface.encodeFunctionData("count") }, "latest"),
+    );
+    const data = counterInterface.encodeFunctionData("addAt", [count + 1]);
+    const early = call({ data, gas: 100_000n });
+    await sender.submit(early);
+    await chain.mine();
+    const refused = async (): Promise<string> => (await failureOf(sender.submit(early))).code;
+    expect(await refused()).to.equal("CALL_REVERTED");
+    // What it needs comes after it. Until its block is final it could still come before.
+    await sender.submit(call());
+    await chain.mine();
+    expect([await refused(), sender.find(early.key)?.nonce]).to.deep.equal(["CALL_REVERTED", 0]);
+    await chain.mine(finalDepth);
+    await sender.resume();
+    expect(sender.find(early.key)?.status).to.equal("failed");
+    await sender.submit(early);
+    await chain.mine();
+    const { nonce: second, reverted, dead } = await sender.wait(early.key, "mined");
+    expect([second, reverted?.map(({ succeeded }) => succeeded), dead.map((each) => each.nonce)]).to.deep.equal([
+      2,
+      [false],
+      [0],
+    ]);
+    await chain.mine(finalDepth);
+    await sender.wait(early.key, "final");
+    await sender.submit(early);
+    await chain.mine();
+    expect([await effects({ tag: count + 1 }), await nonce()]).to.deep.equal([1, 3]);
   });
 
   it("sends the same transaction again when the node dropped it", async () => {
@@ -263,6 +319,36 @@ describe("Sender", function () {
     await chain.mine();
     await sender.wait(robbed.key, "mined");
     expect(await effects(robbed)).to.equal(1);
+  });
+
+  it("takes no other nonce while anybody knows that its own was mined, whatever one node withholds", async () => {
+    const withholding = (withheld: string[]): JsonRpc & { blamed: string[] } => {
+      const blamed: string[] = [];
+      return {
+        blamed,
+        blame: ({ code }) => void blamed.push(code),
+        request: (method, params, options) =>
+          withheld.includes(method) ? Promise.resolve(null) : chain.rpc.request(method, params, options),
+      };
+    };
+    const receipts = withholding(["eth_getTransactionReceipt"]);
+    const everything = withholding(["eth_getTransactionReceipt", "eth_getTransactionByHash"]);
+    for (const [rpc, witnesses] of [
+      [receipts, undefined],
+      [everything, [everything, chain.rpc]],
+    ] as const) {
+      const { sender, journal } = begin({ rpc, witnesses: witnesses && [...witnesses] });
+      const before = await nonce();
+      const withheld = call();
+      await sender.submit(withheld);
+      await chain.mine(finalDepth + 1);
+      expect((await failureOf(sender.resume())).code).to.equal("RPC_CONTRADICTION");
+      expect(rpc.blamed).to.deep.equal(["RPC_CONTRADICTION"]);
+      expect(sender.find(withheld.key)).to.include({ status: "sent", nonce: before });
+      const { sender: told } = begin({ journal });
+      await told.wait(withheld.key, "final");
+      expect([await effects(withheld), await nonce()]).to.deep.equal([1, before + 1]);
+    }
   });
 
   it("fills a nonce that a reorganisation left unused before its own", async () => {
@@ -326,11 +412,14 @@ describe("Sender", function () {
   });
 
   it("signs nothing while the base fee is above its cap, and goes on when it falls", async () => {
-    const { sender } = begin({ feeCap: 5_000_000_000n });
+    const told: string[] = [];
+    const { sender } = begin({ feeCap: 5_000_000_000n, onTrouble: ({ code }) => void told.push(code) });
     await chain.send("anvil_setNextBlockBaseFeePerGas", toQuantity(50n * 10n ** 9n));
     await chain.mine();
     const patient = call();
     expect((await sender.submit(patient)).status).to.equal("planned");
+    await sender.resume();
+    expect(told).to.deep.equal(["FEES_ABOVE_CAP"]);
     await chain.send("anvil_setNextBlockBaseFeePerGas", toQuantity(10n ** 9n));
     await chain.mine();
     await sender.resume();
@@ -338,6 +427,39 @@ describe("Sender", function () {
     const { inclusion, attempts } = await sender.wait(patient.key, "mined");
     expect(inclusion?.succeeded).to.equal(true);
     expect(attempts.every((attempt) => attempt.maxFeePerGas <= 5_000_000_000n)).to.equal(true);
+  });
+
+  it("offers its cap when the deadline of a call that waits is near, so that a base fee that falls in time is enough", async () => {
+    const feeCap = 5_000_000_000n;
+    const told: string[] = [];
+    const { sender } = begin({ feeCap, onTrouble: ({ code }) => void told.push(code) });
+    await chain.send("anvil_setNextBlockBaseFeePerGas", toQuantity(50n * 10n ** 9n));
+    await chain.mine();
+    const { timestamp } = (await chain.send("eth_getBlockByNumber", "latest", false)) as { timestamp: string };
+    const urgent = call({ gas: 100_000n, deadline: Number(timestamp) + 30 });
+    expect((await sender.submit(urgent)).attempts.map(({ maxFeePerGas }) => maxFeePerGas)).to.deep.equal([feeCap]);
+    expect(told[0]).to.equal("FEES_ABOVE_CAP");
+    await chain.send("anvil_setNextBlockBaseFeePerGas", toQuantity(10n ** 9n));
+    await chain.mine();
+    await sender.resume();
+    await chain.mine();
+    const { inclusion, attempts } = await sender.wait(urgent.key, "mined");
+    expect(inclusion?.succeeded).to.equal(true);
+    expect(attempts.every((attempt) => attempt.maxFeePerGas <= feeCap)).to.equal(true);
+  });
+
+  it("takes the node's word for what is final if asked to", async () => {
+    const { sender } = begin({ finalTag: "finalized" });
+    const slow = call();
+    await sender.submit(slow);
+    await chain.mine();
+    await sender.wait(slow.key, "mined");
+    await chain.mine(finalDepth);
+    await sender.resume();
+    expect(sender.find(slow.key)?.status).to.equal("mined");
+    await chain.mine(100);
+    await sender.resume();
+    expect(sender.find(slow.key)?.status).to.equal("final");
   });
 
   it("raises its offer by an eighth or more until a node that insists on a tenth takes it", async () => {

@@ -2,8 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { getAddress } from "ethers";
 import { SuretyError } from "#sdk/errors.ts";
-import { readComputeConfig, readKey, readRequesterConfig } from "../../agents/config.ts";
+import { readComputeConfig, readRequesterConfig } from "../../agents/config.ts";
+import { readKey } from "../../agents/key/private-key.ts";
 
 const KEY = `0x${"11".repeat(32)}`;
 const CLASS = `0x${"22".repeat(32)}`;
@@ -90,6 +92,33 @@ describe("configuration", () => {
     expect(await readRequesterConfig(path)).to.deep.include({ ...base, storage });
     const yaml = await write(compute.replace("{ file: ./key }", `{ hex: ${KEY} }`));
     expect((await readComputeConfig(yaml)).key).to.deep.equal({ hex: KEY });
+  });
+
+  it("reads encrypted keys, signers and owners, and refuses half of one", async () => {
+    const [node, owner] = [`0x${"ab".repeat(20)}`, `0x${"cd".repeat(20)}`];
+    const read = async (key: string) => readComputeConfig(await write(compute.replace("{ file: ./key }", key)));
+    expect((await read("{ keystore: ./key.json, password: { file: ./password } }")).key).to.deep.equal({
+      keystore: join(folder, "key.json"),
+      password: { file: join(folder, "password") },
+    });
+    const signer = "http://127.0.0.1:9000";
+    const config = await read(`{ signer: ${signer}, address: ${node}, token: { env: TOKEN } }\nowner: ${owner}`);
+    const address = getAddress(node);
+    expect(config.key).to.deep.equal({ signer, address, token: { env: "TOKEN" }, timeoutMs: 10_000 });
+    expect(config.owner).to.equal(getAddress(owner));
+    const halves = [
+      "{ keystore: ./key.json }",
+      "{ keystore: ./key.json, password: secret }",
+      `{ signer: ${signer} }`,
+      `{ signer: ${signer}, address: 0x12 }`,
+      `{ signer: "file:///key", address: ${node} }`,
+      "{ file: ./key }\nowner: nobody",
+    ];
+    for (const half of halves) {
+      const error = await refusal(read(half));
+      expect(error.code, half).to.equal("CONFIG_INVALID");
+      expect(JSON.stringify(error)).to.not.include("secret");
+    }
   });
 
   it("finds keys in variables and files, and refuses what is none", async () => {

@@ -4,10 +4,11 @@ import { BrowserProvider, parseEther, Wallet, ZeroAddress } from "ethers";
 import { network } from "hardhat";
 
 import { computeContentId, contentIdToBytes32 } from "#sdk/content.ts";
-import { formatDeployment, loadDeployment, verifyDeployment, type Deployment } from "#sdk/deployment.ts";
+import { classNamed, formatDeployment, loadDeployment, verifyDeployment, type Deployment } from "#sdk/deployment.ts";
 import { fromEip1193 } from "#sdk/json-rpc.ts";
 import { vaultInterface } from "#sdk/market-abi.ts";
 import * as reads from "#sdk/reads.ts";
+import { deployedClasses } from "../../deploy/address-book.ts";
 import { deploySurety } from "../../deploy/deploy.ts";
 import Surety from "../../deploy/modules/Surety.ts";
 import SuretyOnToken from "../../deploy/modules/SuretyOnToken.ts";
@@ -49,12 +50,15 @@ describe("deployment", function () {
       expect(await codeOf(() => parseDeployParameters(change("2419200", "1987248")))).to.equal(undefined);
     });
 
-    it("names the class's resources by their content", async () => {
-      const resources = new Map([
-        ["resources.json", new TextEncoder().encode(await readText("classes/wasm/resources.json"))],
-      ]);
-      const id = contentIdToBytes32(await computeContentId(resources));
-      for (const name of ["local", "testnet"]) expect((await readDeployParameters(name)).resources).to.equal(id);
+    it("names the classes' resources by their content", async () => {
+      const idOf = async (name: string): Promise<string> => {
+        const text = new TextEncoder().encode(await readText(`classes/${name}/resources.json`));
+        return contentIdToBytes32(await computeContentId(new Map([["resources.json", text]])));
+      };
+      const expected = { resources: await idOf("wasm"), containerResources: await idOf("container") };
+      for (const name of ["local", "testnet", "rollup"]) {
+        expect(await readDeployParameters(name), name).to.deep.include(expected);
+      }
     });
   });
 
@@ -79,12 +83,15 @@ describe("deployment", function () {
   it("puts every contract on the chain with the parameters asked for", async () => {
     const { deployment, steps, rpc, request, deployer } = await deployFromArtifacts();
     expect([...steps].sort()).to.deep.equal([
-      "class",
+      "class container",
+      "class wasm",
       "disputes",
       "juries",
       "market",
       "panels",
       "registry",
+      "requests",
+      "schemas",
       "token",
       "vault",
       "verdicts",
@@ -98,6 +105,14 @@ describe("deployment", function () {
       slotStake: 10n ** 21n,
       priceFloor: 10n ** 14n,
       fullSlash: true,
+      slots: 0,
+    });
+    const container = classNamed(deployment, "container");
+    expect(await reads.classState(rpc, deployment.registry, deployment.market, container)).to.include({
+      runtime: "container",
+      slotStake: 10n ** 21n,
+      priceFloor: 10n ** 14n,
+      fullSlash: false,
       slots: 0,
     });
     expect(loadDeployment(formatDeployment(deployment))).to.deep.equal(deployment);
@@ -118,7 +133,7 @@ describe("deployment", function () {
   });
 
   it("is not mistaken for another", async () => {
-    const { deployment, rpc, connection } = await deployFromArtifacts();
+    const { deployment, rpc, connection, request } = await deployFromArtifacts();
     const verify = (changes: Partial<Deployment>) => codeOf(() => verifyDeployment(rpc, { ...deployment, ...changes }));
     expect(await verify({})).to.equal(undefined);
     expect(await verify({ chainId: 1 })).to.equal("CHAIN_MISMATCH");
@@ -129,6 +144,14 @@ describe("deployment", function () {
     expect(await verify({ panels: deployment.vault })).to.equal("DEPLOYMENT_MISMATCH");
     expect(await verify({ parameters: { ...deployment.parameters, bondFixed: 1n } })).to.equal("DEPLOYMENT_MISMATCH");
     expect(await verify({ parameters: { ...deployment.parameters, minStake: 1n } })).to.equal("DEPLOYMENT_MISMATCH");
+    const others = (await deployFromArtifacts()).deployment;
+    expect(await verify({ requests: others.requests! })).to.equal("DEPLOYMENT_NOT_FOUND");
+    const other = await deploySurety(request);
+    expect(await verify({ requests: other.requests!, schemas: other.schemas! })).to.equal("DEPLOYMENT_MISMATCH");
+    expect(await verify({ schemas: other.schemas! })).to.equal("DEPLOYMENT_MISMATCH");
+    // As written before there were evaluated jobs.
+    const { schemas: _schemas, requests: _requests, ...older } = deployment;
+    await verifyDeployment(rpc, loadDeployment(formatDeployment(older)));
     const classes = [{ ...deployment.classes[0]!, id: `0x${"11".repeat(32)}` }];
     expect(await verify({ classes })).to.equal("DEPLOYMENT_MISMATCH");
   });
@@ -142,6 +165,8 @@ describe("deployment", function () {
       "{}",
       text.replace('"chainId": 31337', '"chainId": "31337"'),
       text.replace('"wasm"', '"Wasm"'),
+      text.replace('"schemas"', '"unknown"'),
+      text.replace(/ *"schemas".*\n/, ""),
     ]) {
       expect(await codeOf(() => loadDeployment(flawed)), flawed.slice(0, 40)).to.equal("DEPLOYMENT_INVALID");
     }
@@ -153,9 +178,10 @@ describe("deployment", function () {
   it("comes out the same through Ignition", async () => {
     const { ethers, ignition, provider } = await network.create();
     const rpc = fromEip1193(provider);
-    const parameters = await readDeployParameters("local");
     const file = new URL("parameters/local.json", folder).pathname;
-    const { token, vault, registry, panels, market } = await ignition.deploy(Surety, { parameters: file });
+    const { token, vault, registry, panels, market, schemas, requests } = await ignition.deploy(Surety, {
+      parameters: file,
+    });
     const addressOf = async (contract: { getAddress(): Promise<string> }) => contract.getAddress();
     const fromArtifacts = (await deployFromArtifacts()).deployment;
     const deployment: Deployment = {
@@ -165,16 +191,14 @@ describe("deployment", function () {
       registry: await addressOf(registry),
       panels: await addressOf(panels),
       market: await addressOf(market),
-      classes: [],
+      schemas: await addressOf(schemas),
+      requests: await addressOf(requests),
+      classes: deployedClasses(await addressOf(market), await readDeployParameters("local")),
     };
     await verifyDeployment(rpc, deployment);
     const created = await registry.queryFilter(registry.filters.ClassCreated!());
-    expect(created).to.have.length(1);
-    const { classId, terms } = (created[0] as unknown as { args: { classId: string; terms: Record<string, unknown> } })
-      .args;
-    expect(terms.market).to.equal(deployment.market);
-    expect(terms.slotStake).to.equal(parameters.slotStake);
-    expect((await reads.classState(rpc, deployment.registry, deployment.market, classId)).runtime).to.equal("wasm");
+    const ids = created.map((event) => (event as unknown as { args: { classId: string } }).args.classId);
+    expect(ids).to.have.members(deployment.classes.map(({ id }) => id));
 
     const { Surety: values } = JSON.parse(await readText("parameters/local.json")) as {
       Surety: Record<string, string | number>;

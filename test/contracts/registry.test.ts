@@ -70,9 +70,20 @@ async function deployJoined() {
   return deployed;
 }
 
+/** As {@link deployJoined}, with `silent` entrusted to `owner`, staked and in slot 1: `thief` is who has its key. */
+async function deployEntrusted() {
+  const deployed = await deployJoined();
+  const { vault, registry, address, market, silent, stranger, classId } = deployed;
+  await vault.connect(silent).entrust(address, silent, stranger);
+  await registry.connect(stranger).stakeFor(market, silent, STAKE);
+  await registry.connect(stranger).joinPoolFor(market, classId, silent, 1);
+  return { ...deployed, thief: silent, owner: stranger };
+}
+
 describe("Registry", () => {
   const load = () => networkHelpers.loadFixture(deployRegistry);
   const loadJoined = () => networkHelpers.loadFixture(deployJoined);
+  const loadEntrusted = () => networkHelpers.loadFixture(deployEntrusted);
 
   describe("constructor", () => {
     it("refuses a minimum stake of zero", async () => {
@@ -294,6 +305,106 @@ describe("Registry", () => {
       expect([slots, nodes]).to.deep.equal([3n, 2n]);
       expect(await registry.slotsHeld(market, classId, honest)).to.equal(2n);
       expect((await registry.nodeState(market, honest)).backing).to.equal(2n * SLOT_STAKE);
+    });
+  });
+
+  describe("an entrusted node", () => {
+    it("is not managed by its own key, nor by a stranger", async () => {
+      const { vault, registry, market, otherMarket, classId, thief, owner, lying } = await loadEntrusted();
+      const expectRefusal = async (by: Actor, sent: Promise<unknown>): Promise<void> => {
+        await expect(sent)
+          .to.be.revertedWithCustomError(vault, "NotInHand")
+          .withArgs(thief.address, owner.address, by.address);
+      };
+      for (const by of [thief, lying]) {
+        const bound = registry.connect(by);
+        await expectRefusal(by, bound.stakeFor(market, thief, 1n));
+        await expectRefusal(by, bound.stakeFor(otherMarket, thief, 1n));
+        await expectRefusal(by, bound.unstakeFor(market, thief, 1n));
+        await expectRefusal(by, bound.joinPoolFor(market, classId, thief, 9));
+      }
+      const own = registry.connect(thief);
+      await expectRefusal(thief, own.stake(market, 1n));
+      await expectRefusal(thief, own.stake(otherMarket, 1n));
+      await expectRefusal(thief, own.unstake(market, 1n));
+      await expectRefusal(thief, own.joinPool(market, classId, 9));
+      await expect(registry.connect(lying).leavePool(market, classId, 1))
+        .to.be.revertedWithCustomError(registry, "NotSlotHolder")
+        .withArgs(1n, thief.address, lying.address);
+    });
+
+    it("is staked, joined, and taken out by its owner, to the last unit", async () => {
+      const { vault, token, registry, address, market, classId, thief, owner, lockOf } = await loadEntrusted();
+      expect(await lockOf(thief)).to.deep.equal([thief.address, STAKE]);
+      expect((await registry.slotOf(market, classId, 1)).node).to.equal(thief.address);
+      await expect(registry.connect(owner).leavePool(market, classId, 1)).to.emit(registry, "Left");
+      const free = STAKE - SLOT_STAKE;
+      await expect(registry.connect(owner).unstakeFor(market, thief, free))
+        .to.emit(registry, "Unstaked")
+        .withArgs(market.address, thief.address, free, (availableAt: bigint) => availableAt > 0n);
+      await networkHelpers.time.increase(UNBONDING);
+      await registry.freeSlot(market, classId, 1);
+      await expect(registry.connect(market).withdrawStakeFor(market, thief))
+        .to.be.revertedWithCustomError(vault, "NotInHand")
+        .withArgs(thief.address, owner.address, market.address);
+      await expect(registry.connect(owner).withdrawStakeFor(market, thief))
+        .to.emit(registry, "StakeWithdrawn")
+        .withArgs(market.address, thief.address, free);
+      await registry.connect(owner).unstakeFor(market, thief, SLOT_STAKE);
+      await networkHelpers.time.increase(UNBONDING);
+      await registry.connect(thief).withdrawStake(market);
+      expect(await vault.available(address, thief)).to.equal(FUNDS);
+      await expect(vault.connect(thief).withdraw(address, 1n, thief)).to.be.revertedWithCustomError(vault, "NotInHand");
+      await vault.connect(owner).withdrawFor(address, thief, FUNDS, owner);
+      expect(await token.balanceOf(owner)).to.equal(FUNDS);
+    });
+
+    it("can stop serving by its own key", async () => {
+      const { registry, market, classId, thief } = await loadEntrusted();
+      await registry.connect(thief).leavePool(market, classId, 1);
+      expect(await registry.slotsHeld(market, classId, thief)).to.equal(0n);
+    });
+
+    it("serves a market like any other", async () => {
+      const { vault, registry, address, market, classId, thief, owner, honest, lockOf } = await loadEntrusted();
+      await networkHelpers.time.increase(ACTIVATION_DELAY);
+      await registry.connect(market).commitAssignment(classId, 1, thief, 100n);
+      await registry.connect(market).commitSeat(thief, 100n);
+      await registry.connect(market).release([{ node: thief, amount: 100n }]);
+      await registry.connect(market).slash(thief, 100n, 100n, [{ to: honest, amount: 10n }]);
+      await registry.connect(market).fine(thief, 50n);
+      expect(await lockOf(thief)).to.deep.equal([thief.address, STAKE - 150n]);
+      expect(await registry.nodeState(market, thief)).to.deep.equal([STAKE - 150n, 0n, SLOT_STAKE]);
+      expect(await vault.ownerOf(address, thief)).to.equal(owner.address);
+    });
+  });
+
+  describe("commitBond", () => {
+    it("refuses more than is free, and counts what backs slots", async () => {
+      const { registry, market, classId, honest } = await loadJoined();
+      await expect(registry.connect(market).commitBond(classId, honest, STAKE + 1n))
+        .to.be.revertedWithCustomError(registry, "InsufficientStake")
+        .withArgs(honest.address, STAKE, STAKE + 1n);
+      await registry.connect(market).commitBond(classId, honest, STAKE);
+      expect((await registry.nodeState(market, honest)).committed).to.equal(STAKE);
+    });
+
+    it("refuses an entrusted node in a class it does not serve, and nobody else", async () => {
+      const { vault, registry, market, classId, classTerms, honest, thief, owner } = await loadEntrusted();
+      const other = { ...classTerms, resources: keccakOf("a thief's") };
+      const otherId = await registry.createClass.staticCall(other);
+      await registry.createClass(other);
+      const bond = (id: string, node: Actor) => registry.connect(market).commitBond(id, node, 10n);
+      await bond(otherId, honest);
+      await bond(classId, thief);
+      const refused = async (id: string) =>
+        await expect(bond(id, thief))
+          .to.be.revertedWithCustomError(vault, "NotInHand")
+          .withArgs(thief.address, owner.address, thief.address);
+      await refused(otherId);
+      await registry.connect(owner).leavePool(market, classId, 1);
+      await refused(classId);
+      expect((await registry.nodeState(market, thief)).committed).to.equal(10n);
     });
   });
 

@@ -2,11 +2,13 @@ import { expect } from "chai";
 import { hexlify, keccak256, toBeHex, toUtf8Bytes, ZeroAddress, ZeroHash } from "ethers";
 import { network } from "hardhat";
 
+import { MAX_AMOUNT } from "#sdk/amount.ts";
 import { batchNonce, commit, leaf, seedCommitment, taskDigest, verifyOpening } from "#sdk/commitment.ts";
 import { canDraw, draw, drawPanel, FOREVER, type Slot } from "#sdk/draw.ts";
-import { minimumSlash } from "#sdk/job-spec.ts";
 import { elementAt, placeOf } from "#sdk/permutation.ts";
-import { quote } from "#sdk/pricing.ts";
+import { minimumSlash, quote } from "#sdk/pricing.ts";
+import { REWARD_FUNCTIONS } from "#sdk/request-terms.ts";
+import { MAX_SCORE, splitReward, type RewardTerms } from "#sdk/rewards.ts";
 import {
   drawKey,
   entropy,
@@ -28,6 +30,7 @@ import {
   type Parameters,
   type Terms,
 } from "#sdk/terms.ts";
+import { code } from "../support/error-code.ts";
 
 /** Random vectors that are the same in every run. */
 function stream(name: string) {
@@ -265,6 +268,47 @@ describe("the SDK's twins of the contracts", function () {
     const { chainId } = await ethers.provider.getNetwork();
     return { ethers, networkHelpers, deployer: deployer!, token, vault, registry, market, chainId };
   }
+
+  describe("rewards", () => {
+    it("agree on 300 random rankings, corners included, and give every unit once", async () => {
+      const { harness } = await deployHarness();
+      const random = stream("rewards");
+      const upTo = (most: bigint): bigint =>
+        BigInt(random.bytes32()) % (2n ** BigInt(1 + random.below(128)) % most || most);
+      const vectors = Array.from({ length: 300 }, (_, i) => {
+        const count = i % 30 === 0 ? [0, 1, 255][random.below(3)]! : random.below(12);
+        const pot = i % 7 === 0 ? MAX_AMOUNT : upTo(MAX_AMOUNT) + 1n;
+        const scores = Array.from({ length: count }, () =>
+          i % 11 === 0 ? 0n : i % 13 === 0 ? MAX_SCORE : upTo(MAX_SCORE),
+        );
+        scores.sort((a, b) => (a > b ? -1 : a < b ? 1 : 0));
+        const list: bigint[] = [];
+        for (let left = pot; list.length < random.below(12) && left > 0n; left -= list.at(-1)!) list.push(left / 3n);
+        return { rewardFunction: 1 + (i % 5), pot, list, scores };
+      });
+      const answers = await harness.reward(vectors);
+      for (const [i, { rewardFunction, ...vector }] of vectors.entries()) {
+        const name = REWARD_FUNCTIONS[rewardFunction]!;
+        const amounts = splitReward({ rewardFunction: name, ...vector }, vector.scores);
+        expect(amounts, `${name} ${i}`).to.deep.equal([...answers[i]!]);
+        const sum = amounts.reduce((total, amount) => total + amount, 0n);
+        if (name === "list") expect(sum <= vector.pot).to.equal(true);
+        else expect(sum, `${name} ${i}`).to.equal(amounts.length === 0 ? 0n : vector.pot);
+      }
+    });
+
+    it("refuses what the contracts would", () => {
+      const cases: [RewardTerms, bigint[]][] = [
+        [{ rewardFunction: "even", pot: -1n }, [1n]],
+        [{ rewardFunction: "even", pot: MAX_AMOUNT + 1n }, [1n]],
+        [{ rewardFunction: "even", pot: 1n }, Array<bigint>(256).fill(1n)],
+        [{ rewardFunction: "by-score", pot: 1n }, [MAX_SCORE + 1n]],
+        [{ rewardFunction: "list", pot: 5n, list: [3n, 3n] }, [1n]],
+        [{ rewardFunction: "list", pot: 5n, list: [-1n] }, [1n]],
+      ];
+      for (const [terms, scores] of cases) expect(code(() => splitReward(terms, scores))).to.equal("REWARD_INVALID");
+    });
+  });
 
   describe("ids", () => {
     it("agree with the market's and the registry's", async () => {

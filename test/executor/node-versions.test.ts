@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { computeContentId } from "#sdk/content.ts";
 import { buildModule } from "../../examples/coastline/build.ts";
 import { encodeCoast } from "../../examples/coastline/prepare.ts";
-import type { TaskInput, TaskLimits } from "../../agents/executor/executor.ts";
+import type { WasmTask, TaskLimits } from "../../agents/executor/executor.ts";
 import { outputDirectory } from "../../agents/executor/outcome.ts";
 import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
 import { probeProgram, shimProgram } from "./programs.ts";
@@ -249,7 +249,7 @@ describe(`results on Node ${process.versions.node}`, function () {
   for (const [what, golden] of Object.entries(GOLDEN)) {
     it(`are as on every other, of ${what}`, async () => {
       const { args, input = INPUT, limits } = golden;
-      const task: TaskInput = {
+      const task: WasmTask = {
         program: await PROGRAMS[golden.program](),
         args,
         index: 7,

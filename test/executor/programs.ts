@@ -1,8 +1,9 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import asc from "assemblyscript/asc";
+import { promisify } from "node:util";
 import { BinaryWriter } from "../../agents/executor/wasm/binary.ts";
 
 /**
@@ -193,15 +194,22 @@ if (what == "copy") {
 }
 `;
 
-/** Compiles in a folder of its own and takes the folder away again. */
+const compiler = fileURLToPath(new URL("../../node_modules/assemblyscript/bin/asc.js", import.meta.url));
+
+/**
+ * Compiles in a folder of its own and takes the folder away again. In a process of its own, too: within one, a library
+ * that was named once stays with the compiler.
+ */
 async function compile(source: string, options: string[]): Promise<Uint8Array> {
   const folder = await mkdtemp(join(tmpdir(), "surety-test-"));
   try {
     const file = join(folder, "main.ts");
     const output = join(folder, "main.wasm");
     await writeFile(file, source);
-    const { error, stderr } = await asc.main([file, "--outFile", output, "-O1", "--runtime", "stub", ...options]);
-    if (error !== null) throw new Error(`${error.message}\n${stderr.toString()}`);
+    await promisify(execFile)(process.execPath, [
+      ...[compiler, file, "--outFile", output, "-O1", "--runtime", "stub"],
+      ...options,
+    ]);
     return new Uint8Array(await readFile(output));
   } finally {
     await rm(folder, { recursive: true });
@@ -212,8 +220,13 @@ let probe: Promise<Uint8Array> | undefined;
 
 /** The probe described above, compiled once. */
 export function probeProgram(): Promise<Uint8Array> {
-  probe ??= compile(probeSource, ["--exportStart", "_start", "--use", "abort="]);
+  probe ??= plainProgram(probeSource);
   return probe;
+}
+
+/** A program with nothing between it and WASI. */
+export function plainProgram(source: string): Promise<Uint8Array> {
+  return compile(source, ["--exportStart", "_start", "--use", "abort="]);
 }
 
 /** A program against `@assemblyscript/wasi-shim`, as users build theirs. */

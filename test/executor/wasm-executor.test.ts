@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { TaskInput, TaskLimits, TaskOutcome } from "../../agents/executor/executor.ts";
+import type { WasmTask, TaskLimits, TaskOutcome } from "../../agents/executor/executor.ts";
 import { outputDirectory } from "../../agents/executor/outcome.ts";
 import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
 import { assemble, commandExports, functionImport, probeProgram, shimProgram } from "./programs.ts";
@@ -21,11 +21,11 @@ describe("WasmExecutor", function () {
   });
   after(() => executor.close());
 
-  interface Changes extends Partial<Omit<TaskInput, "limits">> {
+  interface Changes extends Partial<Omit<WasmTask, "limits">> {
     limits?: Partial<TaskLimits>;
   }
 
-  function task(command: string, changes: Changes = {}): TaskInput {
+  function task(command: string, changes: Changes = {}): WasmTask {
     return {
       program: probe,
       args: command.split(" "),

@@ -2,6 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { sampledCountOf } from "#sdk/market-state.ts";
+import { decodeTrace, summariseTrace } from "#sdk/resource-trace.ts";
+import type { TaskStatus } from "../../agents/requester/spool.ts";
 import { Books } from "../support/books.ts";
 import { lastJson, surety } from "../support/command-line.ts";
 import { PRICE_OF_ALL, sharedWorld, type MarketWorld } from "../support/market-world.ts";
@@ -27,6 +29,14 @@ describe("honest batch", () => {
       expect(lastJson(ended)).to.include({ state: "settled" });
       for (let task = 0; task < 16; task += 1) {
         expect(await readFile(join(out, String(task), "stdout"), "utf8")).to.equal(`task-${task}\0`);
+      }
+      const { ticket } = lastJson(ended) as { ticket: string };
+      const { results, traces } = lastJson(
+        await surety(["results", ticket, "--config", requester.config, "--json"]),
+      ) as unknown as { results: TaskStatus[]; traces: string };
+      for (const { task, used } of results) {
+        expect(summariseTrace(decodeTrace(await readFile(join(traces, `${task}.json`))))).to.deep.equal(used);
+        expect(used!.fuel).to.be.above(0);
       }
 
       await books.close();

@@ -14,17 +14,7 @@ import {
   parseSize,
   PARTS_PER_MILLION,
 } from "#sdk/amount.ts";
-import { SuretyError } from "#sdk/errors.ts";
-
-const code = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof SuretyError) return error.code;
-    throw error;
-  }
-  return "nothing thrown";
-};
+import { code } from "../support/error-code.ts";
 
 /** Texts and numbers that no parser takes. */
 const NONSENSE = [

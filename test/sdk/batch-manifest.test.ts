@@ -3,21 +3,11 @@ import fc from "fast-check";
 
 import { buildBatchManifest, maxBatchManifestBytes, parseBatchManifest } from "#sdk/batch-manifest.ts";
 import { contentIdFromBytes32 } from "#sdk/content.ts";
-import { SuretyError } from "#sdk/errors.ts";
+import { code } from "../support/error-code.ts";
 
 const utf8 = new TextEncoder();
 const directory = (byte: number): string => contentIdFromBytes32(`0x${byte.toString(16).padStart(2, "0").repeat(32)}`);
 const id = directory(1);
-
-const code = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof SuretyError) return error.code;
-    throw error;
-  }
-  return "nothing thrown";
-};
 
 describe("batch-manifest", () => {
   it("refuses what is not the canonical form", () => {

@@ -94,9 +94,13 @@ const market: Record<string, calls.ContractCall> = {
 const registry: Record<string, calls.ContractCall> = {
   createClass: calls.createClass(to, host),
   stake: calls.stake(to, { market: address(1), amount: 2n }),
+  stakeFor: calls.stakeFor(to, { market: address(1), node: address(2), amount: 2n }),
   unstake: calls.unstake(to, { market: address(1), amount: 2n }),
+  unstakeFor: calls.unstakeFor(to, { market: address(1), node: address(2), amount: 2n }),
   withdrawStake: calls.withdrawStake(to, { market: address(1) }),
+  withdrawStakeFor: calls.withdrawStakeFor(to, { market: address(1), node: address(2) }),
   joinPool: calls.joinPool(to, place),
+  joinPoolFor: calls.joinPoolFor(to, { ...place, node: address(2) }),
   leavePool: calls.leavePool(to, place),
   freeSlot: calls.freeSlot(to, place),
   evict: calls.evict(to, place),
@@ -104,12 +108,24 @@ const registry: Record<string, calls.ContractCall> = {
 const vault: Record<string, calls.ContractCall> = {
   deposit: calls.deposit(to, { ledger: address(1), holder: address(2), amount: 3n }),
   withdraw: calls.withdraw(to, { ledger: address(1), amount: 2n, to: address(3) }),
+  entrust: calls.entrust(to, { ledger: address(1), holder: address(2), owner: address(3) }),
+  withdrawFor: calls.withdrawFor(to, { ledger: address(1), holder: address(2), amount: 2n, to: address(3) }),
   move: calls.move(to, { from: address(1), to: address(2), amount: 3n }),
   sweepBurned: calls.sweepBurned(to),
 };
 
 /** What only a market may call. */
-const FOR_MARKETS = ["commitAssignment", "commitSeat", "release", "slash", "fine", "lock", "close"];
+const FOR_MARKETS = [
+  "commitAssignment",
+  "commitSeat",
+  "commitBond",
+  "release",
+  "slash",
+  "fine",
+  "lock",
+  "pledge",
+  "close",
+];
 
 function changing(contract: Interface): string[] {
   return contract.fragments

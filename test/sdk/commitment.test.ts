@@ -17,7 +17,8 @@ import {
   type Opening,
 } from "#sdk/commitment.ts";
 import type { MemberContext } from "#sdk/context.ts";
-import { SuretyError } from "#sdk/errors.ts";
+import type { SuretyError } from "#sdk/errors.ts";
+import { code } from "../support/error-code.ts";
 
 const coder = AbiCoder.defaultAbiCoder();
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
@@ -36,16 +37,6 @@ const someContext = fc.record({
   member: some20,
 });
 const someOpening = fc.record({ task: fc.nat(100_000), digest: some32, salt: some32 });
-
-const code = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof SuretyError) return error.code;
-    throw error;
-  }
-  return "nothing thrown";
-};
 
 describe("commitment", () => {
   it("refuses to commit to nothing, to a task twice, to malformed values", () => {

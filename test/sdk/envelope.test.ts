@@ -12,9 +12,9 @@ import {
   sealEnvelope,
   type EnvelopeContent,
 } from "#sdk/envelope.ts";
-import { SuretyError } from "#sdk/errors.ts";
 import { seal } from "#sdk/hpke.ts";
 import { encryptionKeyPair } from "#sdk/seed.ts";
+import { code } from "../support/error-code.ts";
 
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
 const address = (byte: number): string => getAddress(hexlify(new Uint8Array(20).fill(byte)));
@@ -40,16 +40,6 @@ const OTHER_CONTEXTS: SeatContext[] = [
   { ...CONTEXT, round: 0 },
   { ...CONTEXT, seat: 0 },
 ];
-
-const code = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof SuretyError) return error.code;
-    throw error;
-  }
-  return "nothing thrown";
-};
 
 describe("envelope", () => {
   const sealed = sealEnvelope(REQUEST);

@@ -185,7 +185,7 @@ describe("Follower", function () {
         return chain.rpc.request(method, params);
       },
     };
-    const { follower } = follow({ finalDepth: 5 }, undefined, stingy);
+    const { follower } = follow({ finalDepth: 5, singlyBlocks: 0 }, undefined, stingy);
     const witness = new Witness();
     const done = new AbortController();
     await follower.run({ ...witness, signal: done.signal, onHead: () => done.abort() }).catch((error: unknown) => {
@@ -195,15 +195,15 @@ describe("Follower", function () {
     expect(ranges).to.be.greaterThan(5);
   });
 
-  it("takes back and replaces what reorganisations of depth 1 to 20 removed", async () => {
-    for (let value = 0; value < 24; value += 1) {
+  it("takes back and replaces what reorganisations of depth 1 to 64 removed", async () => {
+    for (let value = 0; value < 68; value += 1) {
       await emit(chain, contract, value);
       await chain.mine();
     }
     const { follower } = follow();
     const witness = new Witness();
     await follower.sync(witness);
-    for (let depth = 1; depth <= 20; depth += 1) {
+    for (let depth = 1; depth <= 64; depth += 1) {
       const height = await chain.height();
       // The first replacing block must differ from what was there, or the reorganisation is not as deep as it says.
       const call = { from: funded.address, to: contract, data: toBeHex(1000 + depth, 32), gas: "0x30d40" };
@@ -216,7 +216,7 @@ describe("Follower", function () {
       await follower.sync(witness);
       await expectTruth(witness, follower);
     }
-    expect(witness.rewinds).to.have.length(20);
+    expect(witness.rewinds).to.have.length(64);
   });
 
   it("waits for a chain that was cut, and rewinds once it has grown differently", async () => {
@@ -307,19 +307,61 @@ describe("Follower", function () {
     expect(await failureOf(follower.sync())).to.include({ code: "RPC_UNREACHABLE", kind: "retryable" });
   });
 
-  it("notices logs that the node left out", async () => {
-    await emit(chain, contract, 1);
-    await chain.mine();
-    let lying = true;
-    const forgetful: JsonRpc = {
-      request: async (method, params) => (method === "eth_getLogs" && lying ? [] : chain.rpc.request(method, params)),
-    };
-    const { follower } = follow({}, undefined, forgetful);
+  for (const [which, missing] of [
+    ["", ""],
+    [" and has no receipts of whole blocks", "eth_getBlockReceipts"],
+  ] as const) {
+    it(`notices logs that the node left out${which}`, async () => {
+      await emit(chain, contract, 1);
+      await chain.mine();
+      let lying = true;
+      const forgetful: JsonRpc = {
+        request: async (method, params) => {
+          if (method === missing) throw new SuretyError("RPC_ERROR", `Method ${method} is not supported`);
+          return method === "eth_getLogs" && lying ? [] : chain.rpc.request(method, params);
+        },
+      };
+      const { follower } = follow({}, undefined, forgetful);
+      const witness = new Witness();
+      expect((await failureOf(follower.sync(witness))).code).to.equal("RPC_INCONSISTENT");
+      lying = false;
+      await follower.sync(witness);
+      expect(witness.values).to.deep.equal([1]);
+    });
+  }
+
+  it("notices logs that the node left out of blocks that became final while it was away", async () => {
+    const { follower, store } = follow({ finalDepth: 2 });
     const witness = new Witness();
-    expect((await failureOf(follower.sync(witness))).code).to.equal("RPC_INCONSISTENT");
-    lying = false;
+    await follower.sync(witness);
+    await emit(chain, contract, 1);
+    await chain.mine(20);
+    const lying: JsonRpc = {
+      request: async (method, params) => (method === "eth_getLogs" ? [] : chain.rpc.request(method, params)),
+    };
+    const { follower: deceived } = follow({ finalDepth: 2 }, store, lying);
+    expect((await failureOf(deceived.sync(witness))).code).to.equal("RPC_INCONSISTENT");
     await follower.sync(witness);
     expect(witness.values).to.deep.equal([1]);
+  });
+
+  it("hands over once and in order what a node gives twice and in another order", async () => {
+    for (const value of [1, 2, 3]) await emit(chain, contract, value);
+    await chain.mine();
+    for (const value of [4, 5]) await emit(chain, contract, value);
+    await chain.mine(4);
+    const muddled: JsonRpc = {
+      request: async (method, params) => {
+        const answer = await chain.rpc.request(method, params);
+        return method === "eth_getLogs" ? [...(answer as object[]).toReversed(), ...(answer as object[])] : answer;
+      },
+    };
+    for (const options of [{}, { finalDepth: 1, singlyBlocks: 0 }]) {
+      const { follower } = follow(options, undefined, muddled);
+      const witness = new Witness();
+      await follower.sync(witness);
+      expect(witness.values).to.deep.equal([1, 2, 3, 4, 5]);
+    }
   });
 
   it("takes no log of another block for one of the block that it asked about", async () => {
@@ -379,7 +421,7 @@ describe("Follower", function () {
 
   it("takes the node's word for what is final if asked to", async () => {
     await chain.mine(100);
-    const { follower } = follow({ finality: "tag" });
+    const { follower } = follow({ finality: "finalized" });
     const head = await follower.sync();
     const finalized = (await chain.send("eth_getBlockByNumber", "finalized", false)) as { number: string };
     expect(head?.finalNumber).to.equal(Number(finalized.number)).and.to.be.greaterThan(0);

@@ -114,6 +114,18 @@ describe("MarketState", () => {
       expect(canDrawAgain(classless, record, record.assignments[0]!, new Map())).to.equal(false);
     });
 
+    it("whose accounts are whose, each ledger's by itself, the last owner that was named", () => {
+      const history = new MarketHistory();
+      const [ledger, holder, owner, next] = [addressOf("ledger"), nodeAt(0), addressOf("owner"), addressOf("next")];
+      expect(history.state.ownerOf(ledger, holder)).to.equal(undefined);
+      history.emit("Entrusted", { ledger, holder, owner });
+      expect(history.state.ownerOf(ledger, holder)).to.equal(owner);
+      expect(history.state.ownerOf(MARKET, holder)).to.equal(undefined);
+      expect(history.state.ownerOf(ledger, nodeAt(1))).to.equal(undefined);
+      history.emit("Entrusted", { ledger, holder, owner: next });
+      expect(history.state.ownerOf(ledger, holder)).to.equal(next);
+    });
+
     it("the life of a batch", () => {
       const history = eventful();
       const { record } = history;

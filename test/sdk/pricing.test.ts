@@ -1,10 +1,11 @@
 import { expect } from "chai";
 import { AbiCoder, hexlify, keccak256 } from "ethers";
 import fc from "fast-check";
-import { contestBond, juryBond, jurySeats, leastUnbondingPeriod, reserve } from "#sdk/pricing.ts";
+import { contestBond, juryBond, jurySeats, leastUnbondingPeriod, minimumSlash, reserve } from "#sdk/pricing.ts";
 import { payOf } from "#sdk/market-state.ts";
 import { drawKey, juryKey } from "#sdk/sampling.ts";
 import { MarketHistory, nodeAt, PARAMETERS, TERMS } from "../support/market-history.ts";
+import { code } from "../support/error-code.ts";
 
 const some32 = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => hexlify(bytes));
 
@@ -61,5 +62,23 @@ describe("the key of a jury's draw", () => {
         },
       ),
     );
+  });
+});
+
+describe("minimumSlash", () => {
+  const factors = { price: 10n, verifierPrice: 10n, rate: 30_000, guess: 0, quorum: 3, challengeBond: 0n };
+
+  it("refuses a rate of nothing and a certain guess", () => {
+    expect(code(() => minimumSlash({ ...factors, rate: 0 }))).to.equal("SLASH_UNDEFINED");
+    expect(code(() => minimumSlash({ ...factors, guess: 1_000_000 }))).to.equal("SLASH_UNDEFINED");
+  });
+
+  it("is the greater of what deters and what a jury costs, rounded up", () => {
+    // 2 * 10 / 0.03 = 666.7; twice that where every second guess is right.
+    expect(minimumSlash(factors)).to.equal(667n);
+    expect(minimumSlash({ ...factors, guess: 500_000 })).to.equal(1334n);
+    // (7 * 10 + 20) / 0.9 = 100, against 2 * 10 / 1 = 20.
+    expect(minimumSlash({ ...factors, rate: 1_000_000, challengeBond: 20n })).to.equal(100n);
+    expect(minimumSlash({ ...factors, rate: 1_000_000, challengeBond: 21n })).to.equal(102n);
   });
 });

@@ -6,9 +6,10 @@ import { encodeJson } from "#sdk/canonical-json.ts";
 import { batchNonce, commit, taskDigest, verifyOpening } from "#sdk/commitment.ts";
 import { contentIdFromBytes32, contentIdToBytes32 } from "#sdk/content.ts";
 import type { MemberContext } from "#sdk/context.ts";
-import { SuretyError } from "#sdk/errors.ts";
 import { checkManifest, maxManifestBytes, openManifest, sealManifest, type TaskResult } from "#sdk/result-manifest.ts";
-import { sealBytes } from "#sdk/sealed-file.ts";
+import { MAX_TRACE_BYTES } from "#sdk/resource-trace.ts";
+import { sealBytes, sealedFileOverhead } from "#sdk/sealed-file.ts";
+import { code } from "../support/error-code.ts";
 
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
 const address = (byte: number): string => getAddress(hexlify(new Uint8Array(20).fill(byte)));
@@ -29,16 +30,6 @@ const result = (task: number): TaskResult => {
 };
 const RESULTS = [3, 4, 5].map(result);
 const ROOT = commit(RESULTS, CONTEXT).root;
-
-const code = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof SuretyError) return error.code;
-    throw error;
-  }
-  return "nothing thrown";
-};
 
 /** Opens what a liar sealed without this package's own checks: any document, under the right key and hash. */
 const openForged = (document: unknown): (() => unknown) => {
@@ -112,6 +103,8 @@ describe("result-manifest", () => {
         { version: 1, tasks: [{ ...first, output: "../x" }] },
         { version: 1, tasks: [{ ...first, exit: { code: 2 ** 32 } }] },
         { version: 1, tasks: [{ ...first, exit: { code: 0, fuel: -1 } }] },
+        { version: 1, tasks: [{ ...first, traceBytes: 0 }] },
+        { version: 1, tasks: [{ ...first, traceBytes: MAX_TRACE_BYTES + sealedFileOverhead + 1 }] },
         { version: 1, tasks: [second, first] },
         JSON.stringify(good).replace(`"fuel":1003`, `"fuel":1e400`),
         JSON.stringify(good).replace(`"fuel":1003`, `"fuel":123456789012345678901234567890`),
@@ -145,11 +138,20 @@ describe("result-manifest", () => {
       expect(Buffer.from(sealed).includes(RESULTS[0]!.output)).to.equal(false);
     });
 
+    it("names a resource trace where there is one", () => {
+      const [first, ...others] = RESULTS;
+      const traced = [{ ...first!, traceBytes: 700 }, ...others];
+      const opened = openManifest({ ...openable, ...sealManifest(traced, CONTEXT) });
+      expect(opened.tasks).to.deep.equal(traced);
+      expect(checkManifest({ ...checkable, manifest: opened }).root).to.equal(ROOT);
+    });
+
     it("fits the bound on its size with all values at their longest", () => {
       const longest: TaskResult = {
         ...RESULTS[0]!,
         task: 99_999,
         exit: { code: 2 ** 32 - 1, fuel: Number.MAX_SAFE_INTEGER },
+        traceBytes: MAX_TRACE_BYTES + sealedFileOverhead,
       };
       expect(sealManifest([longest], CONTEXT).sealed.length).to.be.lessThan(maxManifestBytes(1));
       expect(JSON.stringify(longest).length + 1).to.be.at.most(640);

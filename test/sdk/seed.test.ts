@@ -3,9 +3,9 @@ import { hexlify } from "ethers";
 import { hkdfSync } from "node:crypto";
 
 import type { SeatContext, SequenceContext } from "#sdk/context.ts";
-import { SuretyError } from "#sdk/errors.ts";
 import { open, seal } from "#sdk/hpke.ts";
 import { ballotSalt, batchSeed, encryptionKeyPair, envelopeSeed, plantedChoice, taskSalt } from "#sdk/seed.ts";
+import { code } from "../support/error-code.ts";
 
 const filled = (byte: number): string => hexlify(new Uint8Array(32).fill(byte));
 const SECRET = filled(0x42);
@@ -14,16 +14,6 @@ const SEQUENCE: SequenceContext = { chainId: 31337n, market: MARKET, jobId: fill
 const SEAT: SeatContext = { chainId: 31337n, market: MARKET, batchId: filled(1), assignment: 2, round: 1, seat: 3 };
 
 const BALLOT = { chainId: 31337n, market: MARKET, batchId: filled(1), assignment: 2, task: 3, tier: 1 };
-
-const code = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof SuretyError) return error.code;
-    throw error;
-  }
-  return "nothing thrown";
-};
 
 describe("seed", () => {
   it("refuses a secret that is none, without showing it", () => {

@@ -1,13 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startChild, type Child } from "../../agents/devnet/child.ts";
 import { setAct, type Act } from "./acting-executor.ts";
 
 /** How long an agent may take to end by itself, milliseconds. */
 const GRACE = 20_000;
+/** How long a supervisor waits before it starts an agent again, milliseconds. */
+const RESTART_MS = 500;
 const dyingAgent = fileURLToPath(new URL("./dying-agent.ts", import.meta.url));
+
+/** What kind of agent can be made to die at its steps. */
+export type DyingRole = "compute" | "requester" | "participant";
 
 /** Who an agent is and where it keeps what it has. */
 export interface AgentIdentity {
@@ -27,6 +33,8 @@ export class ActingAgent {
   readonly #args: readonly string[];
   #life: Promise<Child> | undefined;
   #failure: string | undefined;
+  /** Exit statuses after which it is started again, as by an operator's supervisor. */
+  supervised: readonly number[] = [];
 
   /** @param command Script and arguments that start it. */
   constructor({ name, address, home, config }: AgentIdentity, [script, ...args]: readonly [string, ...string[]]) {
@@ -55,7 +63,7 @@ export class ActingAgent {
    * @param only Which steps it dies at; default: all.
    * @returns tells at which steps it died, oldest first: what was done, and for what; ids are left out
    */
-  async startDying(role: "compute" | "requester", only = /./): Promise<() => Promise<string[]>> {
+  async startDying(role: DyingRole, only = /./): Promise<() => Promise<string[]>> {
     if (this.#life) throw new Error(`${this.name} runs already`);
     const file = join(this.home, `steps-${randomUUID()}`);
     await this.#live(dyingAgent, [role, this.config, file, only.source], true);
@@ -64,6 +72,11 @@ export class ActingAgent {
       // The first line is no step.
       return text.split("\n").slice(1).filter(Boolean).map(withoutIds);
     };
+  }
+
+  /** Sends its process, if there is one, a signal and waits for nothing. */
+  async signal(name: NodeJS.Signals): Promise<void> {
+    (await this.#life)?.kill(name);
   }
 
   /** `kill -9`, and waits until it is gone. */
@@ -81,21 +94,28 @@ export class ActingAgent {
     await child.ended;
   }
 
-  /** Asks it to end and waits until it has. */
-  async stop(): Promise<void> {
+  /**
+   * Asks it to end and waits until it has.
+   *
+   * @throws if it did not end as it should: with one of `expected`
+   */
+  async stop(expected: readonly (number | NodeJS.Signals)[] = [0]): Promise<void> {
     const life = this.#life;
     this.#life = undefined;
     if (!life) return;
     const child = await life;
     await child.stop(GRACE);
     const how = await child.ended;
-    if (how !== 0) throw new Error(`${this.name} was asked to end and ended with ${how}`);
+    if (!expected.includes(how)) throw new Error(`${this.name} was asked to end and ended with ${how}`);
   }
 
-  /** The end of its log. */
+  /** The end of its log, and before it the last of what it warned of. */
   async lastWords(): Promise<string> {
     const text = await readFile(join(this.home, "agent.log"), "utf8").catch(() => "");
-    return `${this.name}:\n${text.trim().split("\n").slice(-3).join("\n")}`;
+    const lines = text.trim().split("\n");
+    const end = lines.slice(-6);
+    const warnings = lines.slice(0, -6).filter((line) => /"level":"(warn|error|fatal)"/.test(line));
+    return [`${this.name}:`, ...warnings.slice(-12), ...end].join("\n");
   }
 
   /** How a compute node treats the tasks it begins from now on. */
@@ -113,6 +133,11 @@ export class ActingAgent {
       // Somebody told it to.
       if (this.#life !== life) return;
       if (mayDie && how === "SIGKILL") return this.#live(script, args, mayDie);
+      if (typeof how === "number" && this.supervised.includes(how)) {
+        await delay(RESTART_MS);
+        // Somebody may have done something with it meanwhile.
+        return this.#life === life ? this.#live(script, args, mayDie) : undefined;
+      }
       this.#life = undefined;
       this.#failure = `it ended (${how}). ${await this.lastWords()}`;
     });

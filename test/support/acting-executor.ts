@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ComputeConfig } from "../../agents/config.ts";
 import { dishonestExecutor, type Dishonesty } from "../../agents/devnet/dishonest-executor.ts";
 import type { Executor } from "../../agents/executor/executor.ts";
-import { WasmExecutor } from "../../agents/executor/wasm-executor.ts";
+import { openExecutor } from "../../agents/executor/open-executor.ts";
 
 /**
  * How a node treats the next task it begins. `waiting` holds it until the act changes; all that are `colluding` tell the
@@ -28,12 +28,14 @@ export async function actOf(home: string): Promise<Act> {
 }
 
 /** The executor of a node that was told with {@link setAct} how to act; without that it is honest. */
-export function actingExecutor({ home, workers }: Pick<ComputeConfig, "home" | "workers">): Executor {
-  const honest = new WasmExecutor({ workers });
+export async function actingExecutor(config: Pick<ComputeConfig, "home" | "workers" | "executor">): Promise<Executor> {
+  const { home } = config;
+  const honest = await openExecutor(config.executor, config);
   return {
     runtime: honest.runtime,
     check: (program, options) => honest.check(program, options),
     close: () => honest.close(),
+    recover: () => honest.recover?.() ?? Promise.resolve(),
     run: async (task, options) => {
       for (;;) {
         const act = await actOf(home);

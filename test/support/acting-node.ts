@@ -16,7 +16,7 @@ await runCommand({}, async ({ signal }) => {
   garbleEnvelopes(config.home);
   withholdOutputs(config.home);
   const logger = createLogger({ agent: "compute", level: config.logLevel });
-  await runComputeAgent(config, { signal, logger, executor: actingExecutor(config) });
+  await runComputeAgent(config, { signal, logger, executor: await actingExecutor(config) });
   return { json: { stopped: true } };
 });
 

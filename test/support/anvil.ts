@@ -14,6 +14,10 @@ export const funded = {
   key: "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
 };
 
+/** Would go on without whoever started them. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 /** A chain in a process of its own that mines only when told to, and can be made to reorganise. */
 export class Anvil {
   readonly url: string;
@@ -36,6 +40,8 @@ export class Anvil {
     const child = spawn(binary, ["--port", String(port), "--no-mining", "--hardfork", "prague", ...args], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    running.add(child);
+    child.once("exit", () => running.delete(child));
     for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
       const listening = /Listening on [^:]+:(\d+)/.exec(line);
       if (listening) {
@@ -57,6 +63,11 @@ export class Anvil {
 
   async height(): Promise<number> {
     return Number(await this.send("eth_blockNumber"));
+  }
+
+  /** Sends its process a signal and waits for nothing. */
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
   }
 
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {

@@ -4,16 +4,14 @@ import type { SuretyError } from "#sdk/errors.ts";
 import { Journal } from "../../agents/journal/journal.ts";
 import { blockOn, eventIn } from "./events.ts";
 
-const journal = Journal.open({ home: process.argv[2] as string, lockDirectory: process.argv[2] as string });
-const { events } = journal;
-for (let number = (events.newest()?.number ?? 0) + 1; ; number += 1) {
-  const block = blockOn(1, number);
-  const logs = Array.from({ length: 20 }, (_, index) => eventIn(block, index));
-  try {
+try {
+  const { events } = Journal.open({ home: process.argv[2] as string, lockDirectory: process.argv[2] as string });
+  for (let number = (events.newest()?.number ?? 0) + 1; ; number += 1) {
+    const block = blockOn(1, number);
+    const logs = Array.from({ length: 20 }, (_, index) => eventIn(block, index));
     events.append(block, logs, number - 10);
-  } catch (error) {
-    writeSync(1, `${(error as SuretyError).code}\n`);
-    break;
+    writeSync(1, `${number}\n`);
   }
-  writeSync(1, `${number}\n`);
+} catch (error) {
+  writeSync(1, `${(error as SuretyError).code}\n`);
 }

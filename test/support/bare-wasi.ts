@@ -7,16 +7,16 @@ import {
   WASI,
   type Inode,
 } from "@bjorn3/browser_wasi_shim";
-import type { Executor, TaskInput, TaskOutcome } from "../../agents/executor/executor.ts";
+import type { TaskOutcome, WasmTask } from "../../agents/executor/executor.ts";
 
 /**
  * Runs a task's program as it is: no metering, no limits, no worker, the real clock. What the real
  * executor returns for an honest, deterministic program must equal what this returns.
  */
-export class BareWasi implements Pick<Executor, "run"> {
+export class BareWasi {
   readonly #compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
 
-  async run({ program, args, index, input }: TaskInput): Promise<TaskOutcome> {
+  async run({ program, args, index, input }: WasmTask): Promise<TaskOutcome> {
     let module = this.#compiled.get(program);
     if (!module) {
       module = await WebAssembly.compile(program as BufferSource);

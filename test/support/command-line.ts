@@ -14,9 +14,12 @@ export interface Ended {
 /** `surety …` in a process of its own. */
 export function startSurety(
   args: readonly string[],
-  { env = {}, cwd }: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+  { env = {}, cwd, uid }: { env?: NodeJS.ProcessEnv; cwd?: string; uid?: number } = {},
 ): ChildProcess {
-  return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], {
+  // Not as an option of spawn: another user may not be able to reach this Node.
+  const become = `data:text/javascript,process.setgroups([]);process.setgid(${uid});process.setuid(${uid})`;
+  const asUser = uid === undefined ? [] : ["--import", become];
+  return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", ...asUser, script, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
     cwd,

@@ -10,17 +10,20 @@ import { decodeEvent } from "#sdk/events.ts";
 import { HttpRpc } from "../../agents/chain/rpc.ts";
 import { runCommand } from "../../agents/cli/run-command.ts";
 import { runComputeAgent } from "../../agents/compute/agent.ts";
-import { readComputeConfig, readRequesterConfig } from "../../agents/config.ts";
+import { readComputeConfig, readParticipantConfig, readRequesterConfig } from "../../agents/config.ts";
 import { EventTable } from "../../agents/journal/event-table.ts";
 import { IntentTable, type Intent } from "../../agents/journal/intent-table.ts";
 import { Journal } from "../../agents/journal/journal.ts";
 import { createLogger } from "../../agents/logger.ts";
+import { runParticipant } from "../../agents/participant/agent.ts";
 import { runRequesterAgent } from "../../agents/requester/agent.ts";
 import type { Job } from "../../agents/requester/jobs.ts";
+import type { DyingRole } from "./acting-agent.ts";
 import { actingExecutor } from "./acting-executor.ts";
 
-const [role, configFile, stepsFile, only] = process.argv.slice(2) as ["compute" | "requester", string, string, string];
-const config = role === "compute" ? await readComputeConfig(configFile) : await readRequesterConfig(configFile);
+const [role, configFile, stepsFile, only] = process.argv.slice(2) as [DyingRole, string, string, string];
+const readers = { compute: readComputeConfig, requester: readRequesterConfig, participant: readParticipantConfig };
+const config = await readers[role](configFile);
 
 const http = new HttpRpc({ urls: config.rpc });
 // What was on chain before its first life is no step of it.
@@ -105,7 +108,8 @@ syncBuiltinESMExports();
 
 await runCommand({}, async ({ signal }) => {
   const logger = createLogger({ agent: role, level: config.logLevel });
-  if ("class" in config) await runComputeAgent(config, { signal, logger, executor: actingExecutor(config) });
+  if ("class" in config) await runComputeAgent(config, { signal, logger, executor: await actingExecutor(config) });
+  else if ("jobs" in config) await runParticipant(config, { signal, logger });
   else await runRequesterAgent(config, { signal, logger });
   return { json: { stopped: true } };
 });

@@ -10,3 +10,14 @@ export async function codeOf(work: () => unknown): Promise<string | undefined> {
   }
   return undefined;
 }
+
+/** The code of the error that `act` throws, or `nothing thrown`; other errors pass through. */
+export function code(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof SuretyError) return error.code;
+    throw error;
+  }
+  return "nothing thrown";
+}

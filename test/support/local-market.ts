@@ -1,14 +1,40 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { computeAddress, JsonRpcProvider, parseEther, Wallet } from "ethers";
 import * as calls from "#sdk/calls.ts";
 import { formatDeployment, type Deployment } from "#sdk/deployment.ts";
 import { openEmbeddedStorage, startGateway, type EmbeddedStorage, type Gateway } from "#sdk/node/index.ts";
-import { startChain, type Chain } from "../../agents/devnet/chain.ts";
+import { startChain, type Chain, type FundedAccount } from "../../agents/devnet/chain.ts";
 import { HttpRpc } from "../../agents/chain/rpc.ts";
 import { deploySurety } from "../../deploy/deploy.ts";
-import { readDeployParameters } from "../../deploy/parameters.ts";
+import { readDeployParameters, type DeployParameters } from "../../deploy/parameters.ts";
+
+/** What a {@link LocalMarket} stands on. */
+export interface LocalMarketOptions {
+  /** Accounts with money for gas. Default 10. */
+  accounts?: number;
+  /** Milliseconds from block to block. Default 100. */
+  blockTime?: number;
+  /** Default: Hardhat's chain in this process. */
+  start?: (options: { accounts: readonly FundedAccount[]; blockTime: number }) => Promise<Chain>;
+  /** In place of the local deployment's. */
+  parameters?: Partial<DeployParameters>;
+}
+
+/**
+ * Waits for a transaction; ethers' own wait may still be asking when its provider is destroyed, and fails unheard.
+ *
+ * @returns whether it took effect
+ */
+async function mined(provider: JsonRpcProvider, hash: string): Promise<boolean> {
+  for (;;) {
+    const receipt = await provider.getTransactionReceipt(hash);
+    if (receipt) return receipt.status === 1;
+    await delay(50);
+  }
+}
 
 /** A deployed market on a local chain with a storage gateway, and no agents. */
 export class LocalMarket {
@@ -43,16 +69,20 @@ export class LocalMarket {
     this.#accounts = parts.accounts;
   }
 
-  static async start({ accounts: count = 10, blockTime = 100 } = {}): Promise<LocalMarket> {
+  static async start({
+    accounts: count = 10,
+    blockTime = 100,
+    start = (options) => startChain({ port: 0, ...options }),
+    parameters: changed = {},
+  }: LocalMarketOptions = {}): Promise<LocalMarket> {
     const folder = await mkdtemp(join(tmpdir(), "surety-test-"));
     const random = Array.from({ length: count + 1 }, () => new Wallet(Wallet.createRandom().privateKey));
     const [deployer, ...accounts] = random as [Wallet, ...Wallet[]];
-    const chain = await startChain({
-      port: 0,
+    const chain = await start({
       blockTime,
       accounts: random.map(({ privateKey }) => ({ privateKey, balance: parseEther("1000") })),
     });
-    const parameters = await readDeployParameters("local");
+    const parameters = { ...(await readDeployParameters("local")), ...changed };
     const deployment = await deploySurety({
       chain: { rpcUrl: chain.url },
       deployerKey: deployer.privateKey,
@@ -78,16 +108,30 @@ export class LocalMarket {
 
   /** Gives an account tokens, base units. */
   async give(address: string, amount: bigint): Promise<void> {
-    const provider = new JsonRpcProvider(this.chain.url, undefined, {
-      staticNetwork: true,
-      pollingInterval: 50,
-      cacheTimeout: -1,
-    });
-    const sent = await new Wallet(this.#deployer, provider).sendTransaction(
-      calls.transfer(this.deployment.token.address, { to: address, amount }),
-    );
-    await sent.wait();
-    provider.destroy();
+    const call = calls.transfer(this.deployment.token.address, { to: address, amount });
+    await this.sendAs(new Wallet(this.#deployer), [call]);
+  }
+
+  /**
+   * Makes calls with an account's key, one after the other, each mined before the next.
+   *
+   * @param gasLimit For calls that may be refused, and are to be mined all the same.
+   * @returns whether each took effect
+   */
+  async sendAs(account: Wallet, wanted: readonly calls.ContractCall[], gasLimit?: bigint): Promise<boolean[]> {
+    const options = { staticNetwork: true, pollingInterval: 50, cacheTimeout: -1 } as const;
+    const provider = new JsonRpcProvider(this.chain.url, undefined, options);
+    const done: boolean[] = [];
+    try {
+      const wallet = account.connect(provider);
+      for (const { to, data } of wanted) {
+        const { hash } = await wallet.sendTransaction({ to, data, gasLimit });
+        done.push(await mined(provider, hash));
+      }
+    } finally {
+      provider.destroy();
+    }
+    return done;
   }
 
   /** Writes an agent's home with its configuration, and returns both paths. */

@@ -2,11 +2,12 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { JsonRpcProvider, Wallet } from "ethers";
+import { Wallet } from "ethers";
 import * as calls from "#sdk/calls.ts";
 import type { ContractCall } from "#sdk/calls.ts";
 import { classNamed } from "#sdk/deployment.ts";
 import type { Slot } from "#sdk/draw.ts";
+import { SuretyError } from "#sdk/errors.ts";
 import { drawnFor, type AssignmentRecord, type BatchRecord } from "#sdk/market-state.ts";
 import { nodeState } from "#sdk/reads.ts";
 import { Witness } from "../../agents/demo/witness.ts";
@@ -14,7 +15,7 @@ import { readStatus, type JobStatus } from "../../agents/requester/spool.ts";
 import { ActingAgent } from "./acting-agent.ts";
 import { errorCode, lastJson, surety } from "./command-line.ts";
 import { echoProgram } from "./echo-program.ts";
-import { LocalMarket } from "./local-market.ts";
+import { LocalMarket, type LocalMarketOptions } from "./local-market.ts";
 
 /*
  * What a task must pay for a node to claim: by its price a job chooses who works on it. Every node verifies, whatever
@@ -40,10 +41,26 @@ const REQUESTER_TOKENS = 1_000n * TOKEN;
 const ACCOUNTS = 50;
 const BLOCK_TIME = 400;
 const POLL_MS = 200;
-/** How long what must come may take, milliseconds. */
+/** How long what must come may take by default, milliseconds. */
 const PATIENCE = 240_000;
 /** Windows, seconds: so long that none passes by itself; see {@link MarketWorld.pass}. */
 const WINDOWS = { claim: 7_200, submit: 600, reveal: 600, check: 600, judge: 600, challenge: 600 };
+
+/** How a {@link MarketWorld} differs from the one that flows share. */
+export interface WorldOptions extends LocalMarketOptions {
+  /** Compute nodes. Default 8. */
+  nodes?: number;
+  /** Class of all of them. Default `wasm`. */
+  hostClass?: "wasm" | "container";
+  /** Seconds. */
+  windows?: typeof WINDOWS;
+  /** How long what must come may take, milliseconds. */
+  patience?: number;
+  /** More of each agent's configuration. */
+  settingsOf?: (name: string, market: LocalMarket) => object | Promise<object>;
+  /** Done with each agent's home before the agent first starts. */
+  prepareHome?: (home: string) => Promise<void>;
+}
 
 const actingNode = fileURLToPath(new URL("./acting-node.ts", import.meta.url));
 const mainScript = fileURLToPath(new URL("../../agents/cli/main.ts", import.meta.url));
@@ -91,7 +108,9 @@ export class ActingRequester extends ActingAgent {
     await writeFile(join(folder, "echo.wasm"), echoProgram);
     for (let task = 0; task < tasks; task += 1) await writeFile(join(folder, "inputs", `${task}.txt`), `input ${task}`);
     const checked = mode === "sampled" ? { rate, checking } : {};
-    const windows = Object.fromEntries(Object.entries(WINDOWS).map(([name, seconds]) => [name, `${seconds}s`]));
+    const windows = Object.fromEntries(
+      Object.entries(this.#world.windows).map(([name, seconds]) => [name, `${seconds}s`]),
+    );
     const job = {
       name: "echo",
       module: "./echo.wasm",
@@ -151,22 +170,45 @@ export class MarketWorld {
   /** Node 1 first. */
   readonly nodes: Nodes = [] as unknown as Nodes;
   readonly #requesters: ActingRequester[] = [];
+  /** Seconds that jobs give each step. */
+  readonly windows: typeof WINDOWS;
   readonly #names: Map<string, string>;
+  readonly #patience: number;
+  readonly #hostClass: Required<WorldOptions>["hostClass"];
+  readonly #settingsOf: Required<WorldOptions>["settingsOf"];
+  readonly #prepareHome: Required<WorldOptions>["prepareHome"];
 
-  private constructor(market: LocalMarket, witness: Witness, names: Map<string, string>) {
+  private constructor(
+    market: LocalMarket,
+    witness: Witness,
+    names: Map<string, string>,
+    {
+      windows = WINDOWS,
+      patience = PATIENCE,
+      hostClass = "wasm",
+      settingsOf = () => ({}),
+      prepareHome = () => Promise.resolve(),
+    }: WorldOptions,
+  ) {
     this.market = market;
     this.witness = witness;
+    this.windows = windows;
     this.#names = names;
+    this.#patience = patience;
+    this.#hostClass = hostClass;
+    this.#settingsOf = settingsOf;
+    this.#prepareHome = prepareHome;
   }
 
-  static async start(): Promise<MarketWorld> {
-    const market = await LocalMarket.start({ accounts: ACCOUNTS, blockTime: BLOCK_TIME });
+  static async start(options: WorldOptions = {}): Promise<MarketWorld> {
+    const { nodes = NODES } = options;
+    const market = await LocalMarket.start({ accounts: ACCOUNTS, blockTime: BLOCK_TIME, ...options });
     const names = new Map([[market.deployer, "deployer"]]);
     const witness = new Witness(market.deployment, market.rpc, names, () => undefined);
-    const world = new MarketWorld(market, witness, names);
+    const world = new MarketWorld(market, witness, names, options);
     try {
-      for (let place = 0; place < NODES; place += 1) await (await world.addNode()).start();
-      await world.until("a place in the pool for every node", () => world.drawable().length === NODES);
+      for (let place = 0; place < nodes; place += 1) await (await world.addNode()).start();
+      await world.until("a place in the pool for every node", () => world.drawable().length === nodes);
     } catch (error) {
       await world.stop();
       throw error;
@@ -183,16 +225,21 @@ export class MarketWorld {
     const { deployment } = this.market;
     const place = this.nodes.length;
     const minPrice = [PRICE_OF_ONE, PRICE_OF_TWO][place] ?? PRICE_OF_ALL;
-    const settings = { class: classNamed(deployment, "wasm"), stake: STAKE, minPrice, maxAssignments: 4 };
+    const settings = { class: classNamed(deployment, this.#hostClass), stake: STAKE, minPrice, maxAssignments: 4 };
     const identity = await this.#newAgent(`node-${place + 1}`, NODE_TOKENS, settings);
     const node = new ActingAgent(identity, [actingNode, identity.config]);
     this.nodes.push(node);
     return node;
   }
 
-  /** A new requester with tokens and no agent running. */
-  async newRequester(name: string): Promise<ActingRequester> {
-    const requester = new ActingRequester(this, await this.#newAgent(name, REQUESTER_TOKENS, { fetchPatience: 5 }));
+  /**
+   * A new requester with tokens and no agent running.
+   *
+   * @param settings What is added to its configuration; it waits 5 seconds for what nobody serves.
+   */
+  async newRequester(name: string, settings: Record<string, unknown> = {}): Promise<ActingRequester> {
+    const identity = await this.#newAgent(name, REQUESTER_TOKENS, { fetchPatience: 5, ...settings });
+    const requester = new ActingRequester(this, identity);
     this.#requesters.push(requester);
     return requester;
   }
@@ -215,7 +262,7 @@ export class MarketWorld {
   }
 
   #places(): Slot[] {
-    const pool = this.state.classes.get(classNamed(this.market.deployment, "wasm"));
+    const pool = this.state.classes.get(classNamed(this.market.deployment, this.#hostClass));
     return (pool?.slots ?? []).filter((slot) => slot !== undefined);
   }
 
@@ -237,14 +284,7 @@ export class MarketWorld {
    */
   async sendAs(agent: ActingAgent, ...wanted: ContractCall[]): Promise<void> {
     const { key } = JSON.parse(await readFile(agent.config, "utf8")) as { key: { hex: string } };
-    const options = { staticNetwork: true, pollingInterval: 50, cacheTimeout: -1 } as const;
-    const provider = new JsonRpcProvider(this.market.chain.url, undefined, options);
-    try {
-      const wallet = new Wallet(key.hex, provider);
-      for (const { to, data } of wanted) await (await wallet.sendTransaction({ to, data })).wait();
-    } finally {
-      provider.destroy();
-    }
+    await this.market.sendAs(new Wallet(key.hex), wanted);
   }
 
   /** Brings a requester's own tokens into the market, as its agent would. */
@@ -283,8 +323,8 @@ export class MarketWorld {
     what: string,
     condition: () => T | undefined | false | 0 | Promise<T | undefined | false | 0>,
   ): Promise<T> {
-    for (const deadline = Date.now() + PATIENCE; ; await delay(100)) {
-      await this.witness.catchUp();
+    for (const deadline = Date.now() + this.#patience; ; await delay(100)) {
+      await this.#catchUp();
       const block = (await this.market.rpc.request("eth_getBlockByNumber", ["latest", false])) as Record<
         string,
         string
@@ -296,6 +336,15 @@ export class MarketWorld {
       const failure = [...this.nodes, ...this.#requesters].find((agent) => agent.failure !== undefined)?.failure;
       if (failure !== undefined) throw new Error(`waiting for ${what}: ${failure}`);
       if (Date.now() > deadline) throw new Error(`${what} did not come. ${await this.#lastWords()}`);
+    }
+  }
+
+  /** What is known stays as it is when blocks are replaced in the middle of a look: the next look tells. */
+  async #catchUp(): Promise<void> {
+    try {
+      await this.witness.catchUp();
+    } catch (error) {
+      if (!(error instanceof SuretyError) || error.kind !== "retryable") throw error;
     }
   }
 
@@ -330,8 +379,11 @@ export class MarketWorld {
     await this.market.give(account.address, tokens);
     const paths = await this.market.agentHome(`${name}-${account.address.slice(2, 8)}`, account, {
       pollMs: POLL_MS,
+      drainSeconds: 0,
       ...settings,
+      ...(await this.#settingsOf(name, this.market)),
     });
+    await this.#prepareHome(paths.home);
     this.#names.set(account.address, name);
     return { name, address: account.address, ...paths };
   }
@@ -345,7 +397,10 @@ export function sharedWorld(): Promise<MarketWorld> {
   return world;
 }
 
-after("stop the market of all flows", async function () {
-  this.timeout(60_000);
-  await (await world)?.stop();
-});
+// Outside of mocha, whoever starts a world stops it.
+if (typeof after === "function") {
+  after("stop the market of all flows", async function () {
+    this.timeout(60_000);
+    await (await world)?.stop();
+  });
+}

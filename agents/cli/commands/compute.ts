@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { readComputeConfig } from "../../config.ts";
 import { createLogger } from "../../logger.ts";
+import { AgentMetrics } from "../../monitoring/metrics.ts";
+import { version } from "../../version.ts";
 import { runCommand } from "../run-command.ts";
 
 /** `surety compute`: a compute node, until it is stopped. */
@@ -13,8 +15,9 @@ export function addComputeCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-The log goes to standard output, a JSON object a line. Ctrl-C or SIGTERM stops it cleanly: what it claimed it
-finishes after the next start, from the journal in its home.
+The log goes to standard output, a JSON object a line. Ctrl-C or SIGTERM drains it: it claims nothing more, finishes
+what it claimed within drainSeconds, and ends; the rest it finishes after the next start, from the journal in its home.
+A second one ends it at once.
 
 Examples:
   $ surety compute --config node.yaml
@@ -32,9 +35,15 @@ A configuration:
     .action((options: { config: string; json?: boolean }) =>
       runCommand(options, async ({ signal }) => {
         const config = await readComputeConfig(options.config);
-        const logger = createLogger({ agent: "compute", level: config.logLevel });
+        const metrics = new AgentMetrics({ agent: "compute", version });
+        const logger = createLogger({
+          agent: "compute",
+          level: config.logLevel,
+          format: config.logFormat,
+          onError: (code) => metrics.met(code),
+        });
         const { runComputeAgent } = await import("../../compute/agent.ts");
-        await runComputeAgent(config, { signal, logger });
+        await runComputeAgent(config, { signal, logger, metrics });
         return { json: { stopped: true } };
       }),
     );

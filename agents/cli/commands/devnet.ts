@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { startDevnet } from "../../devnet/devnet.ts";
+import { ExitStatus, SuretyError } from "#sdk/errors.ts";
+import type * as devnetModule from "../../devnet/devnet.ts";
 import { DEFAULT_DEVNET_HOME } from "../requester-home.ts";
 import { runCommand, toJson } from "../run-command.ts";
 
@@ -7,6 +8,7 @@ interface Options {
   home: string;
   port: number;
   nodes: number;
+  participants: number;
   liars: number;
   lazy: number;
   json?: boolean;
@@ -20,6 +22,7 @@ export function addDevnetCommand(program: Command): void {
     .option("--nodes <count>", "compute nodes, the dishonest included", whole, 6)
     .option("--liars <count>", "nodes that falsify what they computed", whole, 0)
     .option("--lazy <count>", "nodes that compute nothing and invent results", whole, 0)
+    .option("--participants <count>", "evaluators and workers of evaluated jobs, 1 evaluator in 5", whole, 0)
     .option(
       "--home <folder>",
       "folder for everything; what an earlier devnet left in it is deleted",
@@ -34,11 +37,13 @@ Stays up until Ctrl-C or SIGTERM. Endpoints and keys are in <home>/devnet.json, 
 
 Examples:
   $ surety devnet
+  $ surety devnet --participants 15 --nodes 0
   $ surety devnet --nodes 8 --liars 1 --lazy 1 --home /tmp/market --port 0`,
     )
     .action((options: Options) =>
       runCommand({ json: false }, async ({ signal }) => {
         const say = (line: string): void => void (options.json || process.stdout.write(`${line}\n`));
+        const { startDevnet } = await loadDevnet();
         const devnet = await startDevnet({ ...options, onProgress: say, signal });
         try {
           const { file, path } = devnet;
@@ -48,8 +53,15 @@ Examples:
           say(`  storage    ${file.gateway}`);
           say(`  requester  ${file.keys.requester.address}`);
           for (const { address, kind } of file.keys.nodes) say(`  node       ${address}  ${kind}`);
+          const { registrant, participants } = file.keys;
+          say(`  registrant ${registrant.address}`);
+          for (const role of ["evaluator", "worker"] as const) {
+            const count = participants.filter((each) => each.role === role).length;
+            if (count > 0) say(`  ${role}s`.padEnd(12) + ` ${count}`);
+          }
           say(`  written to ${path}\n`);
-          say(`Try: surety submit job.yaml --wait --devnet ${path}`);
+          if (options.nodes > 0) say(`Try: surety submit job.yaml --wait --devnet ${path}`);
+          if (options.participants > 0) say(`Try: surety console, and there: connect ${options.home}`);
           await aborted(signal);
         } finally {
           say("stopping");
@@ -58,6 +70,20 @@ Examples:
         return { json: {} };
       }),
     );
+}
+
+/** Only here, as its chain is for development, and where agents run it may not be installed. */
+async function loadDevnet(): Promise<typeof devnetModule> {
+  try {
+    return await import("../../devnet/devnet.ts");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    throw new SuretyError("DEVNET_UNAVAILABLE", "this installation has no chain of its own to run", {
+      fix: "Run it from a checkout with all its dependencies: npm run surety -- devnet",
+      cause,
+      exit: ExitStatus.unavailable,
+    });
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,20 +1,17 @@
 import type { Command } from "commander";
-import { computeAddress, getAddress, isAddress, isHexString } from "ethers";
+import { getAddress, isAddress, isHexString } from "ethers";
 import { verifyDeployment, type Deployment } from "#sdk/deployment.ts";
 import { ExitStatus, SuretyError } from "#sdk/errors.ts";
-import { HttpRpc } from "../../chain/rpc.ts";
-import { readAgentConfig, readKey, type AgentConfig } from "../../config.ts";
-import { readDeployment } from "../../market-agent.ts";
+import type { AgentConfig } from "../../config.ts";
+import { addressOf } from "../../key/private-key.ts";
 import { disputeReports, type DisputeReport } from "../dispute-report.ts";
 import { disputeLine, disputeText } from "../dispute-text.ts";
 import { table } from "../job-text.ts";
+import { findMarket, withMarketOptions, type MarketChoice } from "../find-market.ts";
 import { readMarket } from "../market-view.ts";
-import { findConfig, findRequester, withRequesterOptions, type RequesterChoice } from "../requester-home.ts";
 import { runCommand, type CommandResult } from "../run-command.ts";
 
-interface Options extends RequesterChoice {
-  rpc?: string;
-  deployment?: string;
+interface Options extends MarketChoice {
   batch?: string;
   /** True without an address. */
   mine?: string | true;
@@ -22,22 +19,13 @@ interface Options extends RequesterChoice {
   json?: boolean;
 }
 
-/** Which market to look at, and whose configuration names it. */
-interface Market {
-  deployment: Deployment;
-  rpc: HttpRpc;
-  config?: AgentConfig;
-}
-
 /** `surety disputes`: what is accused and disputed in a market, and what follows from it. */
 export function addDisputesCommand(program: Command): void {
-  withRequesterOptions(
+  withMarketOptions(
     program
       .command("disputes")
       .description("Explain what is accused and disputed in a market: by whom, for how much, until when. Only looks."),
   )
-    .option("--rpc <url>", "the chain, where no configuration names it; with --deployment")
-    .option("--deployment <file>", "the market's address book; with --rpc")
     .option("--batch <id>", "only this batch")
     .option("--mine [address]", "only what concerns this account; without one, that of the configuration")
     .option("--all", "concluded ones too")
@@ -88,26 +76,6 @@ function listText(disputes: readonly DisputeReport[], token: Deployment["token"]
   return [...overview, disputes.map((report) => disputeText(report, token)).join("\n\n"), "", summary].join("\n");
 }
 
-async function findMarket(options: Options): Promise<Market> {
-  const { rpc: url, deployment: book } = options;
-  if ((url === undefined) !== (book === undefined)) throw usage("--rpc and --deployment go together", "Give both.");
-  if (url !== undefined && book !== undefined) {
-    const deployment = await readDeployment(book);
-    return { deployment, rpc: new HttpRpc({ urls: [url], chainId: deployment.chainId, retries: 1 }) };
-  }
-  const config = await findAgent(options);
-  const deployment = await readDeployment(config.deployment);
-  return { deployment, rpc: new HttpRpc({ urls: config.rpc, chainId: deployment.chainId, retries: 1 }), config };
-}
-
-/** As `findRequester`, where a configuration may be a compute node's. */
-async function findAgent({ config, home, devnet }: Options): Promise<AgentConfig> {
-  if (config !== undefined && home === undefined && devnet === undefined) return readAgentConfig(config);
-  if (home !== undefined && config === undefined && devnet === undefined)
-    return readAgentConfig(await findConfig(home));
-  return findRequester({ config, home, devnet });
-}
-
 async function whoseDisputes(
   mine: string | true | undefined,
   config: AgentConfig | undefined,
@@ -115,7 +83,7 @@ async function whoseDisputes(
   if (mine === undefined) return undefined;
   if (mine === true) {
     if (!config) throw usage("--mine without an address needs a configuration with a key", "Give the address.");
-    return computeAddress(await readKey(config.key));
+    return addressOf(config.key);
   }
   const shown = mine.slice(0, 80);
   if (!isAddress(mine)) throw usage(`"${shown}" is no address`, "Give 0x and 40 hexadecimal digits.");

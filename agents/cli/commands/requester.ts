@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { readRequesterConfig } from "../../config.ts";
 import { createLogger } from "../../logger.ts";
+import { AgentMetrics } from "../../monitoring/metrics.ts";
+import { version } from "../../version.ts";
 import { runCommand } from "../run-command.ts";
 
 /** `surety requester`: a requester's agent, until it is stopped. */
@@ -28,14 +30,21 @@ A configuration:
   key: { env: REQUESTER_KEY }
   storage: { kind: embedded, gateways: [http://127.0.0.1:8080], publishTo: http://127.0.0.1:8080, token: … }
   plantShare: 10000     # parts per million
-  fetchPatience: 60     # seconds before what nobody serves is contested`,
+  fetchPatience: 60     # seconds before what nobody serves is contested
+  service: { listen: 127.0.0.1:7443 }     # for surety remote, see surety service token`,
     )
     .action((options: { config: string; json?: boolean }) =>
       runCommand(options, async ({ signal }) => {
         const config = await readRequesterConfig(options.config);
-        const logger = createLogger({ agent: "requester", level: config.logLevel });
+        const metrics = new AgentMetrics({ agent: "requester", version });
+        const logger = createLogger({
+          agent: "requester",
+          level: config.logLevel,
+          format: config.logFormat,
+          onError: (code) => metrics.met(code),
+        });
         const { runRequesterAgent } = await import("../../requester/agent.ts");
-        await runRequesterAgent(config, { signal, logger });
+        await runRequesterAgent(config, { signal, logger, metrics });
         return { json: { stopped: true } };
       }),
     );

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { outputsFolder } from "../../requester/spool.ts";
+import { outputsFolder, tracesFolder } from "../../requester/spool.ts";
 import { writeOutputs } from "../job-report.ts";
-import { table, taskFailure } from "../job-text.ts";
+import { table, taskFailure, usageText } from "../job-text.ts";
 import { findRequester, withRequesterOptions, type RequesterChoice } from "../requester-home.ts";
 import { runCommand } from "../run-command.ts";
 import { requireStatus } from "./status.ts";
@@ -12,7 +12,7 @@ export function addResultsCommand(program: Command): void {
   withRequesterOptions(
     program
       .command("results")
-      .description("List what became of each task of a job, and write out their outputs.")
+      .description("List what became of each task of a job and what it used, and write out their outputs.")
       .argument("<ticket>", "the ticket that submit printed"),
   )
     .option("--out <folder>", "copy each task's output there")
@@ -33,15 +33,19 @@ Examples:
           outputs = resolve(options.out);
           await writeOutputs(config, ticket, outputs);
         }
+        const traces = tracesFolder(config.home, ticket);
         const results = status.results ?? [];
         const rows = results.map((task) => [
           `task ${task.task}`,
           task.outcome,
           task.node ?? "",
           taskFailure(task) ?? task.output ?? "",
+          usageText(task),
         ]);
-        const text = results.length === 0 ? `no results yet: ${status.state}` : `${table(rows)}\noutputs in ${outputs}`;
-        return { json: { ticket, state: status.state, results, outputs }, text };
+        const lines = [table(rows), `outputs in ${outputs}`];
+        if (results.some(({ used }) => used)) lines.push(`what nodes say that tasks used, in ${traces}`);
+        const text = results.length === 0 ? `no results yet: ${status.state}` : lines.join("\n");
+        return { json: { ticket, state: status.state, results, outputs, traces }, text };
       }),
     );
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { computeAddress, Wallet } from "ethers";
+import { getAddress, isAddress } from "ethers";
 import { formatAmount, parseAmount } from "#sdk/amount.ts";
 import * as calls from "#sdk/calls.ts";
 import { verifyDeployment, type Deployment } from "#sdk/deployment.ts";
@@ -8,24 +8,28 @@ import { ExitStatus, SuretyError } from "#sdk/errors.ts";
 import { marketInterface, registryInterface, tokenInterface, vaultInterface } from "#sdk/market-abi.ts";
 import * as reads from "#sdk/reads.ts";
 import { HttpRpc } from "../../chain/rpc.ts";
-import { Sender } from "../../chain/sender.ts";
-import { readComputeConfig, readKey, type ComputeConfig } from "../../config.ts";
+import { Sender, type SignerLike } from "../../chain/sender.ts";
+import { feeCaps } from "../../config/chain.ts";
+import { readComputeConfig, readOwnerConfig, type OwnerConfig } from "../../config.ts";
 import { Journal } from "../../journal/journal.ts";
-import { readDeployment } from "../../market-agent.ts";
+import { openSigner } from "../../key/agent-key.ts";
+import { readDeployment } from "../../chain-agent.ts";
 import { runCommand, type CommandContext, type CommandResult } from "../run-command.ts";
 
 interface Options {
   config: string;
+  for?: string;
   json?: boolean;
 }
 
-/** A node's account in a market. */
+/** A node's account in a market, and who signs for it: the node, or whom it is entrusted to. */
 interface Account {
-  config: ComputeConfig;
+  config: OwnerConfig;
   deployment: Deployment;
   rpc: HttpRpc;
-  secret: string;
-  address: string;
+  signer: SignerLike;
+  /** The node, EIP-55. */
+  node: string;
   signal: AbortSignal;
   /** An amount of tokens as base units. */
   parse(amount: string): bigint;
@@ -42,19 +46,23 @@ export function addStakeCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-An agent keeps the stake and the slots of its configuration by itself; these commands are for taking things out.
+An agent keeps the stake and the slots of its configuration by itself; these commands are for taking things out. A node
+with an owner leaves both to it: then the owner says --for and the node's address, and --config names a file of the
+owner's own, with home, rpc, deployment, key and class; docs/keys.md has one.
 
 Examples:
   $ surety stake show --config node.yaml
   $ surety stake leave 3 --config node.yaml
   $ surety stake remove 500 --config node.yaml
-  $ surety stake withdraw --config node.yaml`,
+  $ surety stake withdraw --config node.yaml
+  $ surety stake add 1000 --config owner.yaml --for 0x…`,
     );
   const sub = (usage: string, description: string, example: string): Command =>
     stake
       .command(usage)
       .description(description)
-      .requiredOption("--config <file>", "the node's configuration, YAML or JSON")
+      .requiredOption("--config <file>", "the node's configuration, YAML or JSON; with --for its owner's")
+      .option("--for <node>", "address of a node that has entrusted its accounts to this one")
       .option("--json", "print one JSON object at the end")
       .addHelpText("after", `\nExample:\n  $ surety stake ${example} --config node.yaml`);
 
@@ -79,9 +87,10 @@ Examples:
 function run(options: Options, work: Work): Promise<void> {
   return runCommand(options, async (context) => {
     const { signal } = context;
-    const config = await readComputeConfig(options.config);
+    const forNode = options.for === undefined ? undefined : addressFrom(options.for);
+    const config = await (forNode === undefined ? readComputeConfig : readOwnerConfig)(options.config);
     const deployment = await readDeployment(config.deployment);
-    const secret = await readKey(config.key);
+    const { signer } = await openSigner(config.key, { signal });
     const rpc = new HttpRpc({ urls: config.rpc, chainId: deployment.chainId, retries: 1 });
     await verifyDeployment(rpc, deployment, { signal });
     const { decimals, symbol } = deployment.token;
@@ -89,35 +98,64 @@ function run(options: Options, work: Work): Promise<void> {
       config,
       deployment,
       rpc,
-      secret,
-      address: computeAddress(secret),
+      signer,
+      node: forNode ?? signer.address,
       signal,
       parse: (amount) => parseAmount(amount, decimals),
       format: (units) => `${formatAmount(units, decimals)} ${symbol}`,
     };
+    if (forNode !== undefined) await requireOwner(account);
     return work(account, context);
   });
 }
 
+function addressFrom(text: string): string {
+  const shown = text.slice(0, 80);
+  if (isAddress(text)) return getAddress(text);
+  throw new SuretyError("USAGE", `"${shown}" is no address`, {
+    fix: "Give --for the node's address: 0x and 40 hexadecimal digits.",
+    exit: ExitStatus.badInput,
+  });
+}
+
+/** What is deposited for a node that somebody else owns is theirs, and what is deposited for one that nobody owns its own. */
+async function requireOwner({ rpc, deployment, node, signer, signal }: Account): Promise<void> {
+  const { vault, registry, market } = deployment;
+  for (const ledger of [registry, market]) {
+    const owner = await reads.ownerOf(rpc, vault, ledger, node, { signal });
+    if (owner === signer.address) continue;
+    throw new SuretyError("OWNER_MISMATCH", `${node} has entrusted its accounts to ${owner ?? "nobody"}`, {
+      details: { node, ledger, expected: signer.address, actual: owner },
+      fix:
+        owner === undefined
+          ? `Put owner: "${signer.address}" into the node's configuration and start it; nothing was sent.`
+          : "Use that owner's key; if it is a stranger's, give the node a new key. Nothing was sent.",
+      exit: ExitStatus.refused,
+    });
+  }
+}
+
 async function show(account: Account): Promise<CommandResult> {
-  const { rpc, deployment, address, signal, format } = account;
+  const { rpc, deployment, node, signer, signal, format } = account;
   const { registry, market, vault, token } = deployment;
-  const [node, unbonding, inRegistry, inMarket, inWallet, slots] = await Promise.all([
-    reads.nodeState(rpc, registry, market, address, { signal }),
-    reads.unbondingOf(rpc, registry, market, address, { signal }),
-    reads.available(rpc, vault, registry, address, { signal }),
-    reads.available(rpc, vault, market, address, { signal }),
-    reads.balanceOf(rpc, token.address, address, { signal }),
+  const [state, unbonding, owner, inRegistry, inMarket, inWallet, slots] = await Promise.all([
+    reads.nodeState(rpc, registry, market, node, { signal }),
+    reads.unbondingOf(rpc, registry, market, node, { signal }),
+    reads.ownerOf(rpc, vault, registry, node, { signal }),
+    reads.available(rpc, vault, registry, node, { signal }),
+    reads.available(rpc, vault, market, node, { signal }),
+    reads.balanceOf(rpc, token.address, signer.address, { signal }),
     slotsOf(account),
   ]);
-  const free = node.stake - node.committed - node.backing;
+  const free = state.stake - state.committed - state.backing;
   const rows: [string, string][] = [
-    ["node", address],
-    ["stake", format(node.stake)],
-    ["  committed", `${format(node.committed)} to open work`],
+    ["node", node],
+    ["owner", owner ?? "itself"],
+    ["stake", format(state.stake)],
+    ["  committed", `${format(state.committed)} to open work`],
     [
       "  backing",
-      `${format(node.backing)} of ${slots.length} slots: ${slots.map(({ slot }) => slot).join(", ") || "none"}`,
+      `${format(state.backing)} of ${slots.length} slots: ${slots.map(({ slot }) => slot).join(", ") || "none"}`,
     ],
     ["  free", format(free > 0n ? free : 0n)],
     [
@@ -132,8 +170,9 @@ async function show(account: Account): Promise<CommandResult> {
   ];
   return {
     json: {
-      node: address,
-      ...node,
+      node,
+      owner: owner ?? null,
+      ...state,
       unbonding,
       slots,
       available: { market: inMarket, registry: inRegistry },
@@ -144,10 +183,11 @@ async function show(account: Account): Promise<CommandResult> {
 }
 
 async function add(account: Account, text: string): Promise<CommandResult> {
-  const { rpc, deployment, address, signal, parse, format } = account;
+  const { rpc, deployment, node, signer, signal, parse, format } = account;
+  const { address } = signer;
   const { registry, market, vault, token } = deployment;
   const amount = parse(text);
-  const ready = await reads.available(rpc, vault, registry, address, { signal });
+  const ready = await reads.available(rpc, vault, registry, node, { signal });
   const missing = amount > ready ? amount - ready : 0n;
   const inWallet = await reads.balanceOf(rpc, token.address, address, { signal });
   if (inWallet < missing) {
@@ -160,18 +200,18 @@ async function add(account: Account, text: string): Promise<CommandResult> {
   const steps: calls.ContractCall[] = [];
   if (missing > 0n) {
     steps.push(calls.approve(token.address, { spender: vault, amount: missing }));
-    steps.push(calls.deposit(vault, { ledger: registry, holder: address, amount: missing }));
+    steps.push(calls.deposit(vault, { ledger: registry, holder: node, amount: missing }));
   }
-  steps.push(calls.stake(registry, { market, amount }));
+  steps.push(calls.stakeFor(registry, { market, node, amount }));
   await send(account, steps);
   return { json: { added: amount }, text: `added ${format(amount)} to the stake` };
 }
 
 async function remove(account: Account, text: string): Promise<CommandResult> {
-  const { deployment, parse, format } = account;
+  const { deployment, node, parse, format } = account;
   const { registry, market, parameters } = deployment;
   const amount = parse(text);
-  await send(account, [calls.unstake(registry, { market, amount })]);
+  await send(account, [calls.unstakeFor(registry, { market, node, amount })]);
   const days = (parameters.unbondingPeriod / 86_400).toFixed(1);
   return {
     json: { removed: amount },
@@ -180,26 +220,41 @@ async function remove(account: Account, text: string): Promise<CommandResult> {
 }
 
 async function withdraw(account: Account): Promise<CommandResult> {
-  const { rpc, deployment, address, signal, format } = account;
+  const { rpc, deployment, node, signer, signal, format } = account;
   const { registry, market, vault } = deployment;
-  const unbonding = await reads.unbondingOf(rpc, registry, market, address, { signal });
+  const unbonding = await reads.unbondingOf(rpc, registry, market, node, { signal });
   const block = (await rpc.request("eth_getBlockByNumber", ["latest", false], { signal })) as { timestamp: string };
   if (unbonding.amount > 0n && unbonding.availableAt <= Number(block.timestamp)) {
-    await send(account, [calls.withdrawStake(registry, { market })]);
+    // By either: it goes to the node's account, which is its owner's.
+    const isOwn = node === signer.address;
+    const call = isOwn ? calls.withdrawStake(registry, { market }) : calls.withdrawStakeFor(registry, { market, node });
+    await send(account, [call]);
   }
   const steps: calls.ContractCall[] = [];
+  const to = new Set<string>();
   let total = 0n;
   for (const ledger of [registry, market]) {
-    const amount = await reads.available(rpc, vault, ledger, address, { signal });
-    if (amount > 0n) steps.push(calls.withdraw(vault, { ledger, amount, to: address }));
+    const [amount, owner] = await Promise.all([
+      reads.available(rpc, vault, ledger, node, { signal }),
+      reads.ownerOf(rpc, vault, ledger, node, { signal }),
+    ]);
+    if (amount === 0n) continue;
+    const receiver = owner ?? node;
+    if (node === signer.address) steps.push(calls.withdraw(vault, { ledger, amount, to: receiver }));
+    else steps.push(calls.withdrawFor(vault, { ledger, holder: node, amount, to: receiver }));
+    to.add(receiver);
     total += amount;
   }
   await send(account, steps);
-  return { json: { withdrawn: total }, text: `withdrew ${format(total)} to ${address}` };
+  const where = [...to].join(" and ");
+  return {
+    json: { withdrawn: total, to: [...to] },
+    text: total === 0n ? "there is nothing to withdraw" : `withdrew ${format(total)} to ${where}`,
+  };
 }
 
 async function join(account: Account): Promise<CommandResult> {
-  const { rpc, deployment, config, signal } = account;
+  const { rpc, deployment, config, node: member, signal } = account;
   const { registry, market } = deployment;
   const { slots } = await reads.classState(rpc, registry, market, config.class, { signal });
   let slot = slots;
@@ -207,7 +262,7 @@ async function join(account: Account): Promise<CommandResult> {
     const { node } = await reads.slotOf(rpc, registry, { market, class: config.class, slot: place }, { signal });
     if (BigInt(node) === 0n) slot = Math.min(slot, place);
   }
-  await send(account, [calls.joinPool(registry, { market, class: config.class, slot })]);
+  await send(account, [calls.joinPoolFor(registry, { market, class: config.class, node: member, slot })]);
   return { json: { slot }, text: `joined the pool in slot ${slot}` };
 }
 
@@ -229,7 +284,7 @@ async function slotsOf({
   rpc,
   deployment,
   config,
-  address,
+  node: member,
   signal,
 }: Account): Promise<{ slot: number; serving: boolean }[]> {
   const { registry, market } = deployment;
@@ -239,22 +294,21 @@ async function slotsOf({
       reads.slotOf(rpc, registry, { market, class: config.class, slot }, { signal }),
     ),
   );
-  return places.flatMap(({ node, leftAt }, slot) => (node === address ? [{ slot, serving: leftAt === FOREVER }] : []));
+  return places.flatMap(({ node, leftAt }, slot) => (node === member ? [{ slot, serving: leftAt === FOREVER }] : []));
 }
 
 /** Sends calls one after the other, with the agent's journal and its lock: two senders of one key disturb each other. */
 async function send(
-  { config, deployment, rpc, secret, signal }: Account,
+  { config, deployment, rpc, signer, signal }: Account,
   steps: readonly calls.ContractCall[],
 ): Promise<void> {
-  const signer = new Wallet(secret);
   const { chainId, parameters } = deployment;
   const genesis = (await rpc.request("eth_getBlockByNumber", ["0x0", false], { signal })) as { hash?: string } | null;
   const chain = `${chainId}:${genesis?.hash ?? "none"}`;
   const journal = Journal.open({ home: config.home, key: { address: signer.address, chain } });
   try {
     const sender = new Sender(
-      { chainId, finalDepth: parameters.finalDepth, pollMs: config.pollMs },
+      { chainId, finalDepth: parameters.finalDepth, pollMs: config.pollMs, ...feeCaps(config.chain) },
       { rpc, journal, signer, interfaces: [marketInterface, registryInterface, vaultInterface, tokenInterface] },
     );
     const started = Date.now();

@@ -1,21 +1,12 @@
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { BATCH_MANIFEST_FILE, buildBatchManifest } from "#sdk/batch-manifest.ts";
-import { classNamed, verifyDeployment, type Deployment } from "#sdk/deployment.ts";
-import { ExitStatus, SuretyError } from "#sdk/errors.ts";
-import { buildJobSpec, JOB_SPEC_FILE, parseJobFile, type JobFile } from "#sdk/job-spec.ts";
-import type { Storage } from "#sdk/storage.ts";
-import { HttpRpc } from "../../chain/rpc.ts";
-import { readKey, type RequesterConfig } from "../../config.ts";
-import { WasmExecutor } from "../../executor/wasm-executor.ts";
-import { openStorage, readDeployment } from "../../market-agent.ts";
-import { newTicketId, putTicket, type JobTicket } from "../../requester/spool.ts";
-import { findInputs, readModule, type JobInput, type JobModule } from "../job-content.ts";
+import { openStorage, readDeployment } from "../../chain-agent.ts";
+import { fundsText } from "../../requester/offer.ts";
+import { putTicket, type JobTicket } from "../../requester/spool.ts";
+import { checkJob, storeJob } from "../../requester/submission.ts";
+import { readJobFile } from "../../requester/job-file.ts";
 import { jobReport, writeOutputs } from "../job-report.ts";
 import { progressLine } from "../job-text.ts";
-import type { Offer } from "../../requester/jobs.ts";
-import { checkOffer, fundsText, offerOf, type Funds } from "../offer.ts";
 import { agentRuns, findRequester, withRequesterOptions, type RequesterChoice } from "../requester-home.ts";
 import { runCommand, type CommandContext, type CommandResult } from "../run-command.ts";
 import { failure, waitForJob } from "../wait.ts";
@@ -47,7 +38,7 @@ Examples:
   $ surety submit job.yaml --home ./requester-home --json
 
 A job file:
-  module: ./tile.wasm              # or bafy…/tile.wasm
+  module: ./tile.wasm              # or bafy…/tile.wasm; or image: ./tool.tar, name@sha256:…
   args: ["--tile", "{index}"]
   inputs: ./inputs                 # one file or folder a task; or a list
   mode: sampled                    # or trusted, replicated
@@ -94,78 +85,4 @@ async function submit(jobFile: string, options: Options, context: CommandContext
   if (folder !== undefined) await writeOutputs(config, ticket.ticket, folder);
   if (status.state === "failed") throw failure(status);
   return jobReport(status, folder);
-}
-
-async function readJobFile(path: string, decimals: number): Promise<JobFile> {
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new SuretyError("JOB_FILE_UNREADABLE", `the job file ${path} cannot be read: ${(cause as Error).message}`, {
-      details: { path },
-      fix: "Name a job file; see surety submit --help for one.",
-      cause,
-      exit: ExitStatus.badInput,
-    });
-  });
-  return parseJobFile(text, { baseFolder: dirname(resolve(path)), decimals });
-}
-
-interface CheckedJob {
-  module: JobModule;
-  inputs: JobInput[];
-  offer: Offer;
-  funds: Funds;
-}
-
-/** Everything that can be wrong, the nearest first: this computer's files, then the chain's view. */
-async function checkJob(
-  job: JobFile,
-  config: RequesterConfig,
-  { deployment, storage, signal }: { deployment: Deployment; storage: Storage; signal: AbortSignal },
-): Promise<CheckedJob> {
-  const secret = await readKey(config.key);
-  const module = await readModule(job.module, storage, signal);
-  await checkProgram(module.bytes, signal);
-  const inputs = await findInputs(job.inputs, storage, signal);
-  const offer = offerOf(job, classNamed(deployment, job.class));
-
-  const rpc = new HttpRpc({ urls: config.rpc, chainId: deployment.chainId, retries: 1 });
-  await verifyDeployment(rpc, deployment, { signal });
-  const funds = await checkOffer(offer, inputs.length, { rpc, deployment, secret, signal });
-  return { module, inputs, offer, funds };
-}
-
-async function checkProgram(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-  const executor = new WasmExecutor();
-  try {
-    await executor.check(bytes, { signal });
-  } finally {
-    await executor.close();
-  }
-}
-
-async function storeJob(
-  job: JobFile,
-  { module, inputs, offer }: CheckedJob,
-  { config, storage, signal }: { config: RequesterConfig; storage: Storage; signal: AbortSignal },
-): Promise<JobTicket> {
-  const program = module.stored ?? {
-    cid: await storage.add(new Map([[module.name, module.bytes]]), { signal }),
-    path: module.name,
-  };
-  const { name, executor, args, limits } = job;
-  const jobSpec = buildJobSpec({ version: 1, name, executor, program, args, limits });
-  const spec = await storage.add(new Map([[JOB_SPEC_FILE, jobSpec]]), { signal });
-  const cids: string[] = [];
-  for (const input of inputs) {
-    cids.push(input.kind === "stored" ? input.cid : await storage.add(await input.read(), { signal }));
-  }
-  const manifest = await storage.add(new Map([[BATCH_MANIFEST_FILE, buildBatchManifest(cids)]]), { signal });
-  return {
-    ticket: newTicketId(),
-    name,
-    createdAt: new Date().toISOString(),
-    terms: { ...offer, spec },
-    manifest,
-    count: inputs.length,
-    plantShare: job.plant > 0 ? job.plant : config.plantShare,
-  };
 }

@@ -17,12 +17,19 @@ export const longestPath = 4096;
 
 /** Counts what a task holds in `/out` and has written to its streams, and ends it when that is too much. */
 export class OutputBudget {
+  private readonly bytes: number;
   private bytesLeft: number;
   private filesLeft: number;
 
   constructor(bytes: number, files: number) {
+    this.bytes = bytes;
     this.bytesLeft = bytes;
     this.filesLeft = files;
+  }
+
+  /** Bytes held. */
+  get bytesTaken(): number {
+    return this.bytes - this.bytesLeft;
   }
 
   takeBytes(count: number): void {

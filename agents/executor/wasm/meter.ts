@@ -29,6 +29,8 @@ export const meterExports = {
   pages: "pages",
   /** Mutable i32: see {@link GrowthRefused}. */
   refused: "refused",
+  /** Table of one function without parameters and results: called after memory has grown. Must be set. */
+  grown: "grown",
   memory: "memory",
   /** The module's start function, to be called once the globals are set. */
   start: "start",
@@ -94,6 +96,7 @@ const I64 = 0x7e;
 const F32 = 0x7d;
 const F64 = 0x7c;
 const V128 = 0x7b;
+const FUNCREF = 0x70;
 
 interface Globals {
   fuel: number;
@@ -160,7 +163,12 @@ export function meterProgram(program: Program): MeteredProgram {
     return span && new BinaryWriter().raw(program.bytes.subarray(span.start, span.end));
   };
   section(1, extraTypes.section(program));
-  for (const number of [2, 3, 4, 5]) section(number, copy(number));
+  for (const number of [2, 3]) section(number, copy(number));
+  section(
+    4,
+    appendTo(program, 4, 1, (writer) => writer.byte(FUNCREF, 0x01).u32(1).u32(1)),
+  );
+  section(5, copy(5));
   section(
     6,
     appendTo(program, 6, 4, (writer) => {
@@ -173,6 +181,7 @@ export function meterProgram(program: Program): MeteredProgram {
     [meterExports.stack, 3, globals.stack],
     [meterExports.pages, 3, globals.pages],
     [meterExports.refused, 3, globals.refused],
+    [meterExports.grown, 1, program.tables],
   ];
   if (program.memory !== undefined) exported.push([meterExports.memory, 2, 0]);
   if (hasEntry) exported.push([meterExports.entry, 0, entry.index]);
@@ -213,7 +222,7 @@ function appendTo(
   return writer;
 }
 
-/** Block types without parameters that functions with several results need around their bodies. */
+/** Types without parameters: of blocks around the bodies of functions with several results, and of the host's hook. */
 class ExtraTypes {
   private readonly first: number;
   private readonly indices = new Map<string, number>();
@@ -227,16 +236,19 @@ class ExtraTypes {
   write(writer: BinaryWriter, results: number[]): void {
     if (results.length === 0) writer.byte(0x40);
     else if (results.length === 1) writer.byte(results[0]!);
-    else {
-      const key = results.join();
-      let index = this.indices.get(key);
-      if (index === undefined) {
-        index = this.first + this.added.length;
-        this.indices.set(key, index);
-        this.added.push(results);
-      }
-      writer.signed(index);
+    else writer.signed(this.index(results));
+  }
+
+  /** Index of the type that takes nothing and makes `results`. */
+  index(results: number[]): number {
+    const key = results.join();
+    let index = this.indices.get(key);
+    if (index === undefined) {
+      index = this.first + this.added.length;
+      this.indices.set(key, index);
+      this.added.push(results);
     }
+    return index;
   }
 
   section(program: Program): BinaryWriter {
@@ -658,7 +670,7 @@ class FunctionMeter {
     return out.byte(0x0b);
   }
 
-  /** In place of `memory.grow`: keeps to the task's cap, remembers a refusal, charges for what was granted. */
+  /** In place of `memory.grow`: keeps to the task's cap, remembers a refusal, charges for and tells what was granted. */
   private writeGrow(
     out: BinaryWriter,
     count: number,
@@ -684,7 +696,10 @@ class FunctionMeter {
     out.byte(0x05); // granted
     spend(() => out.byte(0x20).u32(count).byte(0xad, 0x42).signed(pageFuel).byte(0x7e));
     checkFuel();
-    out.byte(0x0b, 0x20).u32(before).byte(0x0b);
+    // Only if there is more than before: asking for nothing is too cheap to call the host for.
+    out.byte(0x20).u32(count).byte(0x04, 0x40); // if
+    out.byte(0x41, 0x00, 0x11).u32(this.extraTypes.index([])).u32(program.tables); // call_indirect
+    out.byte(0x0b, 0x0b, 0x20).u32(before).byte(0x0b);
   }
 }
 

@@ -91,6 +91,7 @@ export interface Program {
   /** Type of every function, the imported ones first. */
   functionTypes: number[];
   memory: { initialPages: number; maximumPages: number | undefined } | undefined;
+  tables: number;
   globals: number;
   exports: Map<string, { kind: number; index: number }>;
   startFunction: number | undefined;
@@ -196,6 +197,7 @@ export function readProgram(bytes: Uint8Array): Program {
     imports: [],
     functionTypes: [],
     memory: undefined,
+    tables: 0,
     globals: 0,
     exports: new Map(),
     startFunction: undefined,
@@ -273,8 +275,8 @@ function readSection(program: Program, number: number, reader: BinaryReader): vo
       return;
     }
     case sectionNumber.table: {
-      const count = atMost("tables", reader.u32(), programLimits.tables);
-      for (let index = 0; index < count; index++) {
+      program.tables = atMost("tables", reader.u32(), programLimits.tables);
+      for (let index = 0; index < program.tables; index++) {
         valueType(reader.byte(), reader.at - 1);
         atMost("table entries", readLimits(reader).initial, programLimits.tableEntries);
       }

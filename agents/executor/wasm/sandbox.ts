@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { WASIProcExit } from "@bjorn3/browser_wasi_shim";
 import { SuretyError } from "#sdk/errors.ts";
-import type { ProgramInfo, TaskExit, TaskInput, TaskOutcome } from "../executor.ts";
+import type { TaskExit, TaskOutcome, WasmProgramInfo, WasmTask } from "../executor.ts";
 import { invalidProgram } from "./binary.ts";
 import { LimitReached } from "./files.ts";
 import { GrowthRefused, meterExports, meterProgram, stackBytes } from "./meter.ts";
@@ -13,7 +13,7 @@ const pageBytes = 65536;
 
 /** A program that was checked, metered and compiled. */
 export interface PreparedProgram {
-  info: ProgramInfo;
+  info: WasmProgramInfo;
   module: WebAssembly.Module;
   prefix: string;
   hasStart: boolean;
@@ -59,6 +59,21 @@ function failed(what: string, cause: unknown): SuretyError {
   });
 }
 
+/** A module that exports the function it imports: a table takes only functions that come out of a module. */
+const passage = new WebAssembly.Module(
+  Uint8Array.of(
+    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...[0x01, 0x04, 0x01, 0x60, 0x00, 0x00],
+    ...[0x02, 0x07, 0x01, 0x01, 0x68, 0x01, 0x66, 0x00, 0x00],
+    ...[0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00],
+  ),
+);
+
+/** A function of the host as tables take it. */
+function tableFunction(f: () => void): unknown {
+  return new WebAssembly.Instance(passage, { h: { f } }).exports["f"];
+}
+
 /** What the host reads from and writes to in a running program. */
 interface Meter {
   fuel: WebAssembly.Global;
@@ -72,23 +87,26 @@ interface Meter {
  *
  * @throws SuretyError `EXECUTOR_FAILED` when this machine let the task down.
  */
-export function runProgram(program: PreparedProgram, task: Omit<TaskInput, "program">): TaskOutcome {
+export function runProgram(program: PreparedProgram, task: Omit<WasmTask, "program">): TaskOutcome {
   const started = performance.now();
   const { limits } = task;
   const world = new TaskWorld(task, program.info.sha256);
   let meter: Meter | undefined;
   const conclude = (exit: TaskExit): TaskOutcome => {
-    const spent = meter === undefined ? 0n : limits.fuel - (meter.fuel.value as bigint);
+    const burned = meter === undefined ? 0n : limits.fuel - (meter.fuel.value as bigint);
+    const fuel = burned < limits.fuel ? burned : limits.fuel;
+    const trace = world.endTrace(fuel);
     return {
       exit,
       stdout: world.stdout.bytes.slice(),
       stderr: world.stderr.bytes.slice(),
       files: world.out.collect(),
       usage: {
-        fuel: spent < limits.fuel ? spent : limits.fuel,
+        fuel,
         peakMemoryBytes: meter?.memory?.buffer.byteLength ?? 0,
         milliseconds: performance.now() - started,
       },
+      ...(trace === undefined ? {} : { trace }),
     };
   };
   if (program.info.initialMemoryBytes > limits.memoryBytes) return conclude({ limit: "memory" });
@@ -109,6 +127,10 @@ export function runProgram(program: PreparedProgram, task: Omit<TaskInput, "prog
     meter.stack.value = BigInt(stackBytes);
     (exported(meterExports.pages) as WebAssembly.Global).value = BigInt(Math.floor(limits.memoryBytes / pageBytes));
     world.connect(meter);
+    (exported(meterExports.grown) as WebAssembly.Table).set(
+      0,
+      tableFunction(() => world.grown()),
+    );
     if (program.hasStart) (exported(meterExports.start) as () => void)();
     if (program.hasEntry) (exported(meterExports.entry) as () => void)();
   } catch (error) {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Fd } from "@bjorn3/browser_wasi_shim";
 import { WASI, wasi } from "@bjorn3/browser_wasi_shim";
-import type { TaskInput } from "../executor.ts";
+import type { ResourceTrace } from "#sdk/resource-trace.ts";
+import type { WasmTask } from "../executor.ts";
 import {
   EmptyInput,
   Folder,
@@ -13,6 +14,7 @@ import {
   longestPath,
   type FileSystem,
 } from "./files.ts";
+import { FuelTrace } from "./fuel-trace.ts";
 
 /** What the clocks show when a task begins: 2000-01-01T00:00:00Z. They stand still, but waiting moves them on. */
 export const startOfTime = 946_684_800_000_000_000n;
@@ -118,12 +120,21 @@ export class TaskWorld {
   private readonly shim: WASI;
   private readonly random: RandomStream;
   private readonly args: Uint8Array[];
+  private readonly budget: OutputBudget;
+  private readonly fuelLimit: bigint;
+  private readonly trace = new FuelTrace();
   private machine: ProgramMachine | undefined;
+  private memoryBytes = 0;
+  /** Fuel left at which the next sample of the trace is due. */
+  private sampleAt: bigint;
   private now = startOfTime;
 
-  constructor(task: Omit<TaskInput, "program">, programHash: string) {
+  constructor(task: Omit<WasmTask, "program">, programHash: string) {
+    this.budget = new OutputBudget(task.limits.outputBytes, task.limits.files);
+    this.fuelLimit = task.limits.fuel;
+    this.sampleAt = this.fuelLimit - BigInt(this.trace.next);
     const system: FileSystem = {
-      budget: new OutputBudget(task.limits.outputBytes, task.limits.files),
+      budget: this.budget,
       charge: (units) => this.charge(units),
       nextInode: 1n,
     };
@@ -156,13 +167,41 @@ export class TaskWorld {
   /** Must be called before the program runs. */
   connect(machine: ProgramMachine): void {
     this.machine = machine;
+    this.memoryBytes = machine.memory?.buffer.byteLength ?? 0;
     this.shim.inst = { exports: { memory: machine.memory! } };
+  }
+
+  /** Must be called after the program's memory has grown. */
+  grown(): void {
+    const { fuel, memory } = this.machine!;
+    this.sample(fuel.value as bigint);
+    this.memoryBytes = memory!.buffer.byteLength;
+  }
+
+  /**
+   * What the program used while it ran.
+   *
+   * @param spent Units of fuel burned in all.
+   */
+  endTrace(spent: bigint): ResourceTrace | undefined {
+    return this.trace.end(Number(spent), this.state);
+  }
+
+  private get state(): { memory: number; output: number } {
+    return { memory: this.memoryBytes, output: this.budget.bytesTaken };
+  }
+
+  private sample(left: bigint): void {
+    if (left > this.sampleAt) return;
+    this.trace.advance(Number(this.fuelLimit - (left > 0n ? left : 0n)), this.state);
+    this.sampleAt = this.fuelLimit - BigInt(this.trace.next);
   }
 
   private charge(units: number): void {
     const { fuel } = this.machine!;
     const left = (fuel.value as bigint) - BigInt(units);
     fuel.value = left;
+    this.sample(left);
     if (left < 0n) throw new LimitReached("fuel");
   }
 

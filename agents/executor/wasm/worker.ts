@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { SuretyError, type ErrorKind } from "#sdk/errors.ts";
-import type { ProgramInfo, TaskInput, TaskOutcome } from "../executor.ts";
+import type { TaskOutcome, WasmProgramInfo, WasmTask } from "../executor.ts";
 import { prepareProgram, runProgram, type PreparedProgram } from "./sandbox.ts";
 
 /** What the executor asks of a worker; the program comes along only when the worker asked for it. */
@@ -8,7 +8,7 @@ export interface WorkerRequest {
   sha256: string;
   program: Uint8Array | undefined;
   /** Left out to check the program only. */
-  task: Omit<TaskInput, "program"> | undefined;
+  task: Omit<WasmTask, "program"> | undefined;
 }
 
 /** An error on its way between threads. */
@@ -25,7 +25,7 @@ export interface WorkerError {
 export type WorkerReply =
   | { kind: "program-wanted" }
   | { kind: "started" }
-  | { kind: "checked"; info: ProgramInfo }
+  | { kind: "checked"; info: WasmProgramInfo }
   | { kind: "done"; outcome: TaskOutcome }
   | { kind: "failed"; error: WorkerError };
 

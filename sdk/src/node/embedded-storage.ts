@@ -4,8 +4,8 @@ import * as raw from "multiformats/codecs/raw";
 import type { CID } from "multiformats/cid";
 import { blockLinks, readCar, walkBlocks, writeCar } from "../block.ts";
 import type { Block, BlockSource } from "../block.ts";
-import { blockBudget, importDirectory, parseContentId, readDirectory, readFile } from "../content.ts";
-import type { Directory } from "../content.ts";
+import { blockBudget, importDirectory, parseContentId, readDirectory, readFile, streamFile } from "../content.ts";
+import type { Directory, DirectorySource } from "../content.ts";
 import { GatewayFetch, publish } from "../gateway.ts";
 import type { GatewayOptions } from "../gateway.ts";
 import { StorageError, defaultMaxPinBytes } from "../storage.ts";
@@ -63,7 +63,7 @@ export class EmbeddedStorage implements Storage {
     await this.#pinning(() => mkdir(this.#pinFolder, { recursive: true }));
   }
 
-  async add(directory: Directory, options: { signal?: AbortSignal } = {}): Promise<string> {
+  async add(directory: DirectorySource, options: { signal?: AbortSignal } = {}): Promise<string> {
     return this.#use(async () => {
       const root = await importDirectory(directory, (block) => this.#blocks.put(block), options);
       await this.#writePin(root);
@@ -89,6 +89,24 @@ export class EmbeddedStorage implements Storage {
       const fetch = this.#fetch(Number.MAX_SAFE_INTEGER / 4);
       return readFile(root, path, this.#source(fetch, "block"), options);
     });
+  }
+
+  async *streamFile(
+    cid: string,
+    path: string,
+    options: { maxBytes: number; signal?: AbortSignal },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const root = parseContentId(cid);
+    while (this.#collecting) await this.#collecting.catch(() => {});
+    // A collection waits until the reader is done, or has gone.
+    const { promise: reading, resolve: done } = Promise.withResolvers<void>();
+    this.#active.add(reading);
+    try {
+      yield* streamFile(root, path, this.#source(this.#fetch(Number.MAX_SAFE_INTEGER / 4), "block"), options);
+    } finally {
+      this.#active.delete(reading);
+      done();
+    }
   }
 
   async has(cid: string, options: { signal?: AbortSignal } = {}): Promise<boolean> {

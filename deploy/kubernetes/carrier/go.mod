@@ -1,0 +1,3 @@
+module surety.example/carrier
+
+go 1.25
