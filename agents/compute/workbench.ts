@@ -1,4 +1,5 @@
 import { getBytes, hexlify } from "ethers";
+import pLimit from "p-limit";
 import { batchNonce, commit, taskDigest, type Opening } from "#sdk/commitment.ts";
 import { computeContentId, contentIdFromBytes32, contentIdToBytes32, type Directory } from "#sdk/content.ts";
 import { PRIMARY, type MemberContext, type SeatContext } from "#sdk/context.ts";
@@ -16,6 +17,7 @@ import { outputDirectory } from "../executor/outcome.ts";
 import { runTraced } from "../executor/trace.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Logger } from "../logger.ts";
+import { workThrough } from "../work-through.ts";
 import type { Part } from "./facts.ts";
 import { MAX_INPUT_BYTES, taskOf, type Program, type Programs } from "./programs.ts";
 
@@ -39,6 +41,12 @@ interface KeptCommitment extends Commitment {
 
 /** Most bytes of a sealed output: nothing that this node could have made is larger. */
 const MAX_OUTPUT_BYTES = 1024 * 1024 * 1024;
+
+/** Tasks whose input is fetched or whose output is published while others run. */
+const BESIDE = 3;
+
+/** What tasks run in. */
+type Runner = Pick<Executor, "run">;
 
 /** What a {@link Workbench} works with. */
 export interface WorkbenchDependencies {
@@ -223,27 +231,28 @@ export class Workbench {
       else waiting.push(task);
     }
     if (waiting.length === 0) return results;
-    const program = await this.#dependencies.programs.of(record, signal);
-    const worker = async (): Promise<void> => {
-      for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) {
-        signal.throwIfAborted();
-        results.push(await this.#result(part, task, program, signal));
-      }
+    const { programs, executor, parallel } = this.#dependencies;
+    const program = await programs.of(record, signal);
+    const running = pLimit(parallel);
+    const traced: Runner = {
+      run: (input, options) => running(() => runTraced(executor, input, options)),
     };
-    try {
-      await Promise.all(Array.from({ length: this.#dependencies.parallel }, worker));
-    } finally {
-      // One worker's failure is the end of the work: the others stop at their next task.
-      waiting.length = 0;
-    }
+    await workThrough(waiting, { atOnce: parallel + BESIDE }, async (task) => {
+      signal.throwIfAborted();
+      results.push(await this.#result(part, task, program, signal, traced));
+    });
     return results;
   }
 
-  async #result(part: Part, task: number, program: Program, signal: AbortSignal): Promise<TaskResult> {
+  async #result(
+    part: Part,
+    task: number,
+    program: Program,
+    signal: AbortSignal,
+    executor: Runner,
+  ): Promise<TaskResult> {
     const { journal, storage, secret, context } = this.#dependencies;
-    const { executor } = this.#dependencies;
-    const traced: Pick<Executor, "run"> = { run: (input, options) => runTraced(executor, input, options) };
-    const { directory, outcome } = await this.#run(part.batchId, task, program, signal, traced);
+    const { directory, outcome } = await this.#run(part.batchId, task, program, signal, executor);
     const output = await computeContentId(directory, { signal });
     const { bytes: sealed, key: contentKey } = await sealDirectory(directory, { signal });
     // Beside the output, not in it: what a task used differs from host to host.
@@ -265,7 +274,7 @@ export class Workbench {
     task: number,
     program: Program,
     signal: AbortSignal,
-    executor: Pick<Executor, "run"> = this.#dependencies.executor,
+    executor: Runner = this.#dependencies.executor,
   ): Promise<{ directory: Directory; outcome: TaskOutcome }> {
     const { storage, logger } = this.#dependencies;
     const input = await storage.get(program.manifest.tasks[task]!.input, { maxBytes: MAX_INPUT_BYTES, signal });

@@ -10,6 +10,7 @@ import type { Programs } from "../compute/programs.ts";
 import { parseOutputDirectory } from "../executor/outcome.ts";
 import type { Logger } from "../logger.ts";
 import type { MarketAgent } from "../market-agent.ts";
+import { workThrough } from "../work-through.ts";
 import { patiently, type Background } from "./background.ts";
 import { readingKey, type Reading } from "./duties.ts";
 import type { Outputs } from "./outputs.ts";
@@ -45,6 +46,9 @@ const NOT_SERVED = new Set(["CONTENT_NOT_FOUND", "CONTENT_CORRUPT"]);
 
 /** Pause before results are read again of which this machine could not tell whether they are to be had. */
 const AGAIN_MS = 10_000;
+
+/** Outputs of one member that are fetched at once. */
+const AT_ONCE = 4;
 
 /** How long to ask for all traces of an assignment, milliseconds. */
 const TRACES_MS = 30_000;
@@ -190,7 +194,7 @@ export class Reader {
       known.reading = { delivery: withOutputs ? "pending" : "complete", digests };
       this.#known.set(key, known);
       if (!withOutputs) return;
-      for (const result of results) {
+      await workThrough(results, { atOnce: AT_ONCE }, async (result) => {
         try {
           await this.fetch(record, result);
         } catch (error) {
@@ -198,7 +202,7 @@ export class Reader {
           if (!(error instanceof SuretyError) || error.code !== "OUTPUT_INVALID") throw error;
           known.reading = { ...known.reading, impossible: result.task };
         }
-      }
+      });
       known.reading = { ...known.reading, delivery: "complete" };
       // Beside, for no deadline waits for it.
       this.#parts.background.run(`traces ${key}`, () => this.fetchTraces(record, part.node, results));

@@ -7,7 +7,7 @@ import { SuretyError } from "./errors.ts";
 import { openTrace, type ResourceTrace } from "./resource-trace.ts";
 import { checkManifest, maxManifestBytes, openManifest, type TaskResult } from "./result-manifest.ts";
 import { openDirectory } from "./sealed-file.ts";
-import type { Storage } from "./storage.ts";
+import { StorageError, type Storage } from "./storage.ts";
 
 /** Name of the one file in the directory that a published manifest is wrapped in. */
 export const RESULT_MANIFEST_FILE = "manifest";
@@ -16,6 +16,8 @@ export const SEALED_OUTPUT_FILE = "output";
 /** Name of the file beside it that holds the sealed resource trace, if there is one. */
 export const SEALED_TRACE_FILE = "trace";
 
+/** Files that an output is published as: itself, and the trace. */
+const MAX_PUBLISHED_FILES = 2;
 /** Files of one output: what a program may write, and then some. */
 const MAX_FILES = 100_000;
 
@@ -96,18 +98,27 @@ export async function readManifest(
  *
  * @param options `maxBytes` is the job's limit on output.
  * @throws StorageError if it cannot be fetched now
- * @throws SuretyError `OUTPUT_MISMATCH`, `SEALED_FILE_CORRUPT` if it is not what was committed to
+ * @throws SuretyError `OUTPUT_MISMATCH`, `SEALED_FILE_CORRUPT`, `CONTENT_PATH_NOT_FOUND`, `CONTENT_TOO_LARGE` if it is
+ *   not what was committed to
  */
 export async function readOutput(
   result: TaskResult,
   opener: Pick<Opener, "storage">,
   { maxBytes, signal }: { maxBytes: number; signal?: AbortSignal },
 ): Promise<Directory> {
-  // A container costs a little more than what is in it; the check that counts is on the files themselves.
-  const sealed = await opener.storage.getFile(result.sealedOutput, SEALED_OUTPUT_FILE, {
+  // All at once, for small outputs take as long as it takes to ask for them. A container costs a little more than what
+  // is in it; the check that counts is on the files themselves.
+  const published = await opener.storage.get(result.sealedOutput, {
     maxBytes: 2 * maxBytes + 16_777_216,
+    maxFiles: MAX_PUBLISHED_FILES,
     signal,
   });
+  const sealed = published.get(SEALED_OUTPUT_FILE);
+  if (!sealed) {
+    throw new StorageError("CONTENT_PATH_NOT_FOUND", `${result.sealedOutput} has no file ${SEALED_OUTPUT_FILE}`, {
+      details: { cid: result.sealedOutput, path: SEALED_OUTPUT_FILE },
+    });
+  }
   const directory = await openDirectory(sealed, getBytes(result.contentKey), {
     maxBytes: maxBytes + 1_048_576,
     maxFiles: MAX_FILES,

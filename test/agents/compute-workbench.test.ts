@@ -3,6 +3,7 @@ import { Wallet } from "ethers";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import pino from "pino";
 import { BATCH_MANIFEST_FILE, buildBatchManifest } from "#sdk/batch-manifest.ts";
 import { batchNonce, taskDigest, verifyOpening } from "#sdk/commitment.ts";
@@ -40,6 +41,9 @@ class TellingExecutor implements Executor {
   instead: string | undefined;
   trace: ResourceTrace | undefined;
   runs = 0;
+  running = 0;
+  /** Most that ran at once. */
+  most = 0;
 
   async check(): ReturnType<Executor["check"]> {
     return { sha256: "", bytes: 0, functions: 0, imports: [], initialMemoryBytes: 0 };
@@ -47,6 +51,9 @@ class TellingExecutor implements Executor {
 
   async run({ args }: Parameters<Executor["run"]>[0]): ReturnType<Executor["run"]> {
     this.runs += 1;
+    this.most = Math.max(this.most, (this.running += 1));
+    await sleep(5);
+    this.running -= 1;
     const usage = { fuel: 1n, peakMemoryBytes: 0, milliseconds: 0 };
     const stdout = text(this.instead ?? args.join());
     const outcome: TaskOutcome = { exit: { code: 0 }, stdout, stderr: text(""), files: new Map(), usage };
@@ -159,6 +166,11 @@ describe("Workbench", () => {
       expect(verifyOpening(root, opening, proof, member)).to.equal(true);
     }
     expect(executor.runs).to.equal(3);
+  });
+
+  it("runs so many tasks at once and no more, whatever is published meanwhile", async () => {
+    await bench.commit(part, record, signal);
+    expect([executor.runs, executor.most]).to.deep.equal([3, 2]);
   });
 
   it("opens it with a new journal too, as long as it finds the same again", async () => {

@@ -75,8 +75,10 @@ describe("resource trace of a real container", function () {
         expect(outcome.exit).to.deep.equal({ code: 0 });
         const samples = samplesOf(outcome);
         const { milliseconds, cpu } = summariseTrace(outcome.trace!);
-        expect(milliseconds).to.be.above(1500);
-        expect(samples.length).to.be.at.least(30);
+        // Most of the time: now and then a machine is busy elsewhere.
+        const gaps = samples.slice(1).map(({ at }, place) => at - samples[place]!.at);
+        expect(gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)]).to.be.at.most(1000 / 15);
+        expect(milliseconds).to.be.above(1000);
         for (const [place, { at, cpu: used }] of samples.slice(1).entries()) {
           expect(at).to.be.above(samples[place]!.at);
           expect(used).to.be.at.least(samples[place]!.cpu);
