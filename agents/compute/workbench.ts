@@ -264,7 +264,8 @@ export class Workbench {
     const result: TaskResult = { task, digest, salt, output, sealedOutput, contentKey: hexlify(contentKey) };
     if ("code" in outcome.exit) result.exit = { code: outcome.exit.code, fuel: Number(outcome.usage.fuel) };
     if (trace) result.traceBytes = trace.length;
-    journal.put("result", resultKey(part, task), result);
+    // Made again if power is lost; the commitment, which is put, is on the disk only when this is.
+    journal.putSoon("result", resultKey(part, task), result);
     return result;
   }
 

@@ -27,7 +27,8 @@ export interface JournalOptions {
 
 /**
  * What an agent must not forget: the events it saw, the transactions it means to send, and its own notes. Whatever
- * was written is on the disk when the call returns, and survives `kill -9` and loss of power.
+ * was written is on the disk when the call returns, and survives `kill -9` and loss of power, but for what
+ * {@link Journal.putSoon} writes.
  *
  * @example
  * ```ts
@@ -122,6 +123,21 @@ export class Journal {
         )
         .run(kind, id, encode(value)),
     );
+  }
+
+  /**
+   * Writes a note as {@link Journal.put} does, but does not wait for the disk: `kill -9` leaves it, a loss of power may
+   * take it and what was noted so after it. What is put later is on the disk only when this is, too. For what can be
+   * found out again, and is noted often.
+   */
+  putSoon(kind: string, id: string, value: unknown): void {
+    if (this.#database.isTransaction) return this.put(kind, id, value);
+    this.#database.exec("PRAGMA synchronous = NORMAL");
+    try {
+      this.put(kind, id, value);
+    } finally {
+      this.#database.exec("PRAGMA synchronous = FULL");
+    }
   }
 
   /** Forgets a note, if it is there. */

@@ -7,13 +7,14 @@ import type { TaskResult } from "#sdk/result-manifest.ts";
 import type { Programs } from "../compute/programs.ts";
 import type { Logger } from "../logger.ts";
 import type { MarketAgent } from "../market-agent.ts";
+import { workThrough } from "../work-through.ts";
 import { patiently, type Background } from "./background.ts";
 import type { JobBook } from "./job-book.ts";
 import { CANCELLED, CAUGHT, isAccepted, suspicionFrom, type Attempt, type Job } from "./jobs.ts";
 import type { Outputs } from "./outputs.ts";
 import type { OwnRuns } from "./own-runs.ts";
 import type { Posting } from "./posting.ts";
-import type { Reader } from "./reader.ts";
+import { OUTPUTS_AT_ONCE, type Reader } from "./reader.ts";
 import type { TaskStatus } from "./spool.ts";
 
 /** How often what did not come to a result is posted again before the job ends without it. */
@@ -97,26 +98,24 @@ export class Collecting {
       logger.warn(place, "a task that this requester ran itself was answered wrong");
       return false;
     }
-    // Those that are not here yet.
-    await reader.fetchTraces(record, assignment.node, results);
     let whole = true;
     const have = new Set(job.done.map(({ task }) => task));
     let noted = job.done.length;
     try {
-      for (const result of results) {
+      await workThrough(results, { atOnce: OUTPUTS_AT_ONCE }, async (result) => {
         const task = attempt.tasks[result.task] as number;
-        if (have.has(task)) continue;
+        if (have.has(task)) return;
         const status = await this.#output(job, task, record, assignment, result);
         if (!status) {
           whole = false;
-          continue;
+          return;
         }
         job.done.push(status);
         // What was handed out and not noted is fetched and handed out once more by the next life.
-        if (job.done.length - noted <= noted * NOTED_PART) continue;
+        if (job.done.length - noted <= noted * NOTED_PART) return;
         book.save(job);
         noted = job.done.length;
-      }
+      });
     } finally {
       if (job.done.length > noted) book.save(job);
     }

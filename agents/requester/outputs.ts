@@ -46,11 +46,6 @@ export class Outputs {
     await rename(`${file}.part`, file);
   }
 
-  /** Whether a trace was put down and not handed out yet. */
-  hasTrace(batchId: string, task: number): boolean {
-    return existsSync(this.#fetchedTrace(batchId, task));
-  }
-
   /**
    * Moves a trace to those of the ticket.
    *
@@ -58,9 +53,10 @@ export class Outputs {
    */
   async handTrace(batchId: string, task: number, ticket: string, number: number): Promise<ResourceTrace | undefined> {
     const to = join(tracesFolder(this.#config.home, ticket), `${number}.json`);
-    if (this.hasTrace(batchId, task)) {
+    const from = this.#fetchedTrace(batchId, task);
+    if (existsSync(from)) {
       await mkdir(dirname(to), { recursive: true });
-      await rename(this.#fetchedTrace(batchId, task), to);
+      await rename(from, to);
     }
     return existsSync(to) ? decodeTrace(await readFile(to)) : undefined;
   }

@@ -48,10 +48,7 @@ const NOT_SERVED = new Set(["CONTENT_NOT_FOUND", "CONTENT_CORRUPT"]);
 const AGAIN_MS = 10_000;
 
 /** Outputs of one member that are fetched at once. */
-const AT_ONCE = 4;
-
-/** How long to ask for all traces of an assignment, milliseconds. */
-const TRACES_MS = 30_000;
+export const OUTPUTS_AT_ONCE = 4;
 
 /** Reads what the members of the requester's batches submitted, and fetches what it is to pay for. */
 export class Reader {
@@ -59,8 +56,6 @@ export class Reader {
   readonly #known = new Map<string, Known>();
   /** When to read again what could not be told, milliseconds. */
   readonly #again = new Map<string, number>();
-  /** Whose traces are being fetched, by batch and first task. */
-  readonly #tracing = new Map<string, Promise<void>>();
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
@@ -123,7 +118,7 @@ export class Reader {
   }
 
   /**
-   * Fetches one output, unless it was fetched before, and puts it where {@link Outputs.hand} finds it.
+   * Fetches one output with its trace, unless it was fetched before, and puts it where {@link Outputs.hand} finds it.
    *
    * @throws StorageError, SuretyError what {@link readOutput} throws, `OUTPUT_INVALID`
    */
@@ -140,34 +135,22 @@ export class Reader {
     });
     const { exit } = parseOutputDirectory(directory);
     await outputs.keep(record.id, result.task, directory);
+    await this.#keepTrace(record, result);
     const fetched: Fetched = { output: result.output, exit };
-    agent.journal.put("fetched", key, fetched);
+    agent.journal.putSoon("fetched", key, fetched);
     return fetched;
   }
 
-  /**
-   * Fetches what a primary says its tasks used. Nothing depends on it: where a trace is not to be had soon, the rest is
-   * left alone.
-   */
-  async fetchTraces({ id: batchId }: BatchRecord, node: string, results: readonly TaskResult[]): Promise<void> {
-    const key = `${batchId}:${results[0]?.task}`;
-    const fetching = this.#tracing.get(key) ?? this.#fetchTraces(batchId, node, results);
-    this.#tracing.set(key, fetching);
-    await fetching.finally(() => this.#tracing.delete(key));
-  }
-
-  async #fetchTraces(batchId: string, node: string, results: readonly TaskResult[]): Promise<void> {
+  /** Puts down what a node says that a task used, which came with its output. Nothing depends on it. */
+  async #keepTrace({ id: batchId }: BatchRecord, result: TaskResult): Promise<void> {
     const { outputs, logger, signal } = this.#parts;
-    const soon = AbortSignal.any([signal, AbortSignal.timeout(TRACES_MS)]);
     try {
-      for (const result of results) {
-        if (result.traceBytes === undefined || outputs.hasTrace(batchId, result.task)) continue;
-        const trace = await readTrace(result, this.#opener, { signal: soon });
-        if (trace) await outputs.keepTrace(batchId, result.task, trace);
-      }
+      const trace = await readTrace(result, this.#opener, { signal });
+      if (trace) await outputs.keepTrace(batchId, result.task, trace);
     } catch (error) {
       signal.throwIfAborted();
-      logger.info({ batchId, node, error }, "resource traces are not to be had");
+      if (!(error instanceof SuretyError)) throw error;
+      logger.info({ batchId, task: result.task, error }, "a resource trace is not what it should be");
     }
   }
 
@@ -194,7 +177,7 @@ export class Reader {
       known.reading = { delivery: withOutputs ? "pending" : "complete", digests };
       this.#known.set(key, known);
       if (!withOutputs) return;
-      await workThrough(results, { atOnce: AT_ONCE }, async (result) => {
+      await workThrough(results, { atOnce: OUTPUTS_AT_ONCE }, async (result) => {
         try {
           await this.fetch(record, result);
         } catch (error) {
@@ -204,8 +187,6 @@ export class Reader {
         }
       });
       known.reading = { ...known.reading, delivery: "complete" };
-      // Beside, for no deadline waits for it.
-      this.#parts.background.run(`traces ${key}`, () => this.fetchTraces(record, part.node, results));
     } catch (error) {
       if (!(error instanceof SuretyError)) throw error;
       const { node, assignment } = part;

@@ -1,7 +1,7 @@
 import * as raw from "multiformats/codecs/raw";
 import type { CID } from "multiformats/cid";
 import pRetry from "p-retry";
-import { maxBlockBytes, readCar, verifyBlock } from "./block.ts";
+import { blockKey, maxBlockBytes, readCar, verifyBlock } from "./block.ts";
 import type { Block } from "./block.ts";
 import { Deadline } from "./deadline.ts";
 import { StorageError } from "./storage.ts";
@@ -27,7 +27,8 @@ export interface GatewayOptions {
 /** Where fetched blocks go; they are verified before. */
 export interface BlockSink {
   has(cid: CID): Promise<boolean>;
-  put(block: Block): Promise<void>;
+  /** @returns false if it was there */
+  put(block: Block): Promise<boolean>;
 }
 
 /** Media type of a CAR. */
@@ -44,6 +45,7 @@ export class GatewayFetch {
   readonly #sink: BlockSink;
   readonly #maxBytes: number;
   readonly #failed = new Set<string>();
+  readonly #taken = new Set<string>();
   #received = 0;
 
   /** @param caps - `maxBytes`: cap on the bytes of all new blocks together */
@@ -97,7 +99,7 @@ export class GatewayFetch {
         this.#options.onGatewayError?.(gateway, failure);
       }
       // Even a download that broke off may have brought what was asked for.
-      if (await this.#sink.has(cid)) return;
+      if (this.#taken.has(blockKey(cid))) return;
       failures.push(failure ?? corrupt(gateway, `${gateway} answered without block ${cid}`));
     }
     for (const code of ["STORAGE_UNREACHABLE", "CONTENT_CORRUPT"] as const) {
@@ -150,15 +152,15 @@ export class GatewayFetch {
   }
 
   async #take(block: Block): Promise<void> {
-    if (await this.#sink.has(block.cid)) return;
-    this.#received += block.bytes.length;
-    if (this.#received > this.#maxBytes) {
+    const { length } = block.bytes;
+    if (this.#received + length > this.#maxBytes && !(await this.#sink.has(block.cid))) {
       throw new StorageError("CONTENT_TOO_LARGE", `the content's blocks have more than ${this.#maxBytes} bytes`, {
         details: { maxBytes: this.#maxBytes },
         fix: "Raise the cap if the content is wanted.",
       });
     }
-    await this.#sink.put(block);
+    if (await this.#sink.put(block)) this.#received += length;
+    this.#taken.add(blockKey(block.cid));
   }
 }
 

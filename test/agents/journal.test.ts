@@ -165,6 +165,21 @@ describe("Journal", function () {
     ]);
   });
 
+  it("notes soon what is in no hurry, and with a transaction what is noted within one", () => {
+    const journal = open();
+    journal.putSoon("note", "a", 1n);
+    journal.putSoon("note", "a", 2n);
+    const fail = (): void =>
+      journal.transaction(() => {
+        journal.putSoon("note", "a", 3n);
+        throw new Error("no");
+      });
+    expect(fail).to.throw("no");
+    expect(() => journal.putSoon("note", "b", undefined)).to.throw();
+    journal.close();
+    expect([...open().list("note")]).to.deep.equal([["a", 2n]]);
+  });
+
   it("keeps intents, one for a purpose and one for a nonce", () => {
     const { intents } = open();
     const intent: Intent = {
@@ -227,7 +242,7 @@ describe("Journal", function () {
     );
   });
 
-  it("loses no acknowledged block and keeps none in part when killed in the middle of appending", async () => {
+  it("loses no acknowledged block or note and keeps none in part when killed in the middle of appending", async () => {
     let acknowledged = 0;
     for (let kill = 0; kill < 5; kill += 1) {
       const child = appendingAgent(home);
@@ -239,6 +254,7 @@ describe("Journal", function () {
       const journal = open();
       const newest = journal.events.newest()?.number ?? 0;
       expect(newest).to.be.within(acknowledged, acknowledged + 1);
+      expect(journal.get("appended", "last")).to.be.within(acknowledged, newest);
       const counts = new Map<number, number>();
       for (const { blockNumber } of journal.events.events())
         counts.set(blockNumber, (counts.get(blockNumber) ?? 0) + 1);

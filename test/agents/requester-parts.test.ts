@@ -82,11 +82,9 @@ describe("where a requester keeps outputs", () => {
     await outputs.keep(BATCH, 2, new Map([["stdout", bytes("two")]]));
     expect(await outputs.handTrace(BATCH, 2, TICKET, 7)).to.equal(undefined);
     await outputs.keepTrace(BATCH, 2, trace);
-    expect(outputs.hasTrace(BATCH, 2)).to.equal(true);
     await outputs.hand(BATCH, 2, TICKET, 7);
     for (let life = 0; life < 2; life += 1) {
       expect(await outputs.handTrace(BATCH, 2, TICKET, 7)).to.deep.equal(trace);
-      expect(outputs.hasTrace(BATCH, 2)).to.equal(false);
     }
     expect(await readdir(join(home, "results", TICKET, "7"))).to.deep.equal(["stdout"]);
     expect(decodeTrace(await readFile(join(home, "traces", TICKET, "7.json")))).to.deep.equal(trace);

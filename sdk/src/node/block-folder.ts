@@ -15,7 +15,7 @@ export class BlockFolder {
   readonly #folder: string;
   readonly #store: FsBlockstore;
   /** Writes under way: two writers of one block would share its temporary name. */
-  readonly #writing = new Map<string, Promise<void>>();
+  readonly #writing = new Map<string, Promise<boolean>>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -58,19 +58,24 @@ export class BlockFolder {
   /**
    * Writes a block whose bytes are verified.
    *
+   * @returns false if an undamaged copy was there
    * @throws StorageError `STORAGE_FAILED`, for one on a full disk
    */
-  async put({ cid, bytes }: Block): Promise<void> {
+  async put({ cid, bytes }: Block): Promise<boolean> {
     const key = digestKey(cid);
     const underWay = this.#writing.get(key);
-    if (underWay) return underWay;
+    if (underWay) {
+      await underWay;
+      return false;
+    }
     const writing = (async () => {
-      if (await this.has(cid)) return;
+      if (await this.has(cid)) return false;
       await this.#local("write to", () => this.#store.put(cid, bytes));
+      return true;
     })();
     this.#writing.set(key, writing);
     try {
-      await writing;
+      return await writing;
     } finally {
       this.#writing.delete(key);
     }

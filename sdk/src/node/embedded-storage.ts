@@ -2,7 +2,7 @@ import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as raw from "multiformats/codecs/raw";
 import type { CID } from "multiformats/cid";
-import { blockLinks, readCar, walkBlocks, writeCar } from "../block.ts";
+import { blockKey, blockLinks, readCar, walkBlocks, writeCar } from "../block.ts";
 import type { Block, BlockSource } from "../block.ts";
 import { blockBudget, importDirectory, parseContentId, readDirectory, readFile, streamFile } from "../content.ts";
 import type { Directory, DirectorySource } from "../content.ts";
@@ -42,6 +42,25 @@ export async function openEmbeddedStorage(options: EmbeddedStorageOptions): Prom
   return storage;
 }
 
+/** What {@link FreshBlocks} keep, bytes. */
+const FRESH_BYTES = 1024 * 1024;
+
+/** Blocks that were just written, as far as they are small: to be read again at once, and not from the disk. */
+class FreshBlocks {
+  readonly #blocks = new Map<string, Uint8Array>();
+  #bytes = 0;
+
+  note({ cid, bytes }: Block): void {
+    if (this.#bytes + bytes.length > FRESH_BYTES) return;
+    this.#bytes += bytes.length;
+    this.#blocks.set(blockKey(cid), bytes);
+  }
+
+  or(source: BlockSource): BlockSource {
+    return async (cid, options) => this.#blocks.get(blockKey(cid)) ?? source(cid, options);
+  }
+}
+
 /** See {@link openEmbeddedStorage}. */
 export class EmbeddedStorage implements Storage {
   readonly #options: EmbeddedStorageOptions;
@@ -65,11 +84,18 @@ export class EmbeddedStorage implements Storage {
 
   async add(directory: DirectorySource, options: { signal?: AbortSignal } = {}): Promise<string> {
     return this.#use(async () => {
-      const root = await importDirectory(directory, (block) => this.#blocks.put(block), options);
+      const fresh = new FreshBlocks();
+      const put = async (block: Block): Promise<void> => {
+        fresh.note(block);
+        await this.#blocks.put(block);
+      };
+      const root = await importDirectory(directory, put, options);
       await this.#writePin(root);
       const { publishTo } = this.#options;
-      if (publishTo !== undefined)
-        await publish(root, () => this.readCar(root), { ...this.#options, ...options, publishTo });
+      if (publishTo !== undefined) {
+        const car = (): AsyncGenerator<Uint8Array> => writeCar(root, walkBlocks(root, fresh.or(this.#here), options));
+        await publish(root, car, { ...this.#options, ...options, publishTo });
+      }
       return root.toString();
     });
   }
