@@ -10,19 +10,13 @@ import { MarketAgent } from "../../agents/market-agent.ts";
 import { AgentMetrics } from "../../agents/monitoring/metrics.ts";
 import { Purse } from "../../agents/requester/purse.ts";
 import { RestlessChain } from "../soak/chain.ts";
+import { failureOf } from "../support/error-code.ts";
 import { LocalMarket } from "../support/local-market.ts";
 
 const FINAL_DEPTH = 12;
 /** Blocks that may be mined between asking for the height and reorganising. */
 const SLACK = 2;
 const amount = parseUnits("70", 18);
-
-async function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => expect.fail("expected a failure"),
-    (error: unknown) => error,
-  );
-}
 
 describe("purse on a chain that takes back what it had", function () {
   this.timeout(60_000);
@@ -79,8 +73,7 @@ describe("purse on a chain that takes back what it had", function () {
   it("says that a deposit may come yet while its approval is not final, and makes it once it is there again", async () => {
     const { agent, purse } = await open();
     const times = losing(agent, "approve:", "deposit:");
-    const failure = (await failureOf(purse.provide("job:0", amount))) as SuretyError;
-    expect(failure).to.be.instanceOf(SuretyError);
+    const failure = await failureOf(purse.provide("job:0", amount));
     expect(failure).to.include({ code: "CALL_REFUSED_YET", kind: "retryable" });
     expect(failure.cause).to.be.instanceOf(CallReverted);
     expect(await purse.funds()).to.deep.equal({ inLedger: 0n, inWallet: parseUnits("100", 18) });

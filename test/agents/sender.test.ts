@@ -16,20 +16,11 @@ import { Journal } from "../../agents/journal/journal.ts";
 import { ExternalSigner } from "../../agents/key/external-signer.ts";
 import { Anvil, funded } from "../support/anvil.ts";
 import { counterInterface, countedTags, deployCounter } from "../support/counter.ts";
+import { failureOf } from "../support/error-code.ts";
 import { RemoteSigner } from "../support/remote-signer.ts";
 
 const finalDepth = 4;
 const ether = 10n ** 18n;
-
-async function failureOf(promise: Promise<unknown>): Promise<SuretyError> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof SuretyError) return error;
-    throw error;
-  }
-  throw new Error("expected a failure");
-}
 
 describe("Sender", function () {
   this.timeout(30_000);

@@ -1,4 +1,16 @@
+import { expect } from "chai";
 import { SuretyError } from "#sdk/errors.ts";
+
+/** The error that `work` ends with; ending well fails the test, and other errors pass through. */
+export async function failureOf(work: Promise<unknown>): Promise<SuretyError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof SuretyError) return error;
+    throw error;
+  }
+  return expect.fail("expected a failure");
+}
 
 /** The code of the error that `work` ends with, or `undefined` if it ends well; other errors pass through. */
 export async function codeOf(work: () => unknown): Promise<string | undefined> {
