@@ -1,22 +1,4 @@
 import { Command } from "commander";
-import { addCheckDeterminismCommand } from "./commands/check-determinism.ts";
-import { addComputeCommand } from "./commands/compute.ts";
-import { addConsoleCommand } from "./commands/console.ts";
-import { addDeployCommand } from "./commands/deploy.ts";
-import { addDevnetCommand } from "./commands/devnet.ts";
-import { addDisputesCommand } from "./commands/disputes.ts";
-import { addDoctorCommand } from "./commands/doctor.ts";
-import { addKeyCommand } from "./commands/key.ts";
-import { addParticipantCommand } from "./commands/participant.ts";
-import { addRemoteCommand } from "./commands/remote.ts";
-import { addRequesterCommand } from "./commands/requester.ts";
-import { addResultsCommand } from "./commands/results.ts";
-import { addReputationCommand } from "./commands/reputation.ts";
-import { addSchemaCommand } from "./commands/schema.ts";
-import { addServiceCommand } from "./commands/service.ts";
-import { addStakeCommand } from "./commands/stake.ts";
-import { addStatusCommand } from "./commands/status.ts";
-import { addSubmitCommand } from "./commands/submit.ts";
 import { version } from "../version.ts";
 import { runProgram } from "./run-program.ts";
 
@@ -37,27 +19,30 @@ Exit status: 0 done, 1 failed, 2 bad input, 3 something could not be reached, 4 
 // Before the commands, which inherit it.
 program.exitOverride().configureOutput({ outputError: () => {} });
 
-for (const add of [
-  addDevnetCommand,
-  addSubmitCommand,
-  addStatusCommand,
-  addResultsCommand,
-  addDisputesCommand,
-  addCheckDeterminismCommand,
-  addReputationCommand,
-  addSchemaCommand,
-  addConsoleCommand,
-  addComputeCommand,
-  addParticipantCommand,
-  addRequesterCommand,
-  addServiceCommand,
-  addRemoteCommand,
-  addStakeCommand,
-  addKeyCommand,
-  addDeployCommand,
-  addDoctorCommand,
-]) {
-  add(program);
-}
+/** Each with its module, which is loaded for that command alone: an agent keeps for its life what was loaded for it. */
+const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
+  devnet: async () => (await import("./commands/devnet.ts")).addDevnetCommand,
+  submit: async () => (await import("./commands/submit.ts")).addSubmitCommand,
+  status: async () => (await import("./commands/status.ts")).addStatusCommand,
+  results: async () => (await import("./commands/results.ts")).addResultsCommand,
+  disputes: async () => (await import("./commands/disputes.ts")).addDisputesCommand,
+  "check-determinism": async () => (await import("./commands/check-determinism.ts")).addCheckDeterminismCommand,
+  reputation: async () => (await import("./commands/reputation.ts")).addReputationCommand,
+  schema: async () => (await import("./commands/schema.ts")).addSchemaCommand,
+  console: async () => (await import("./commands/console.ts")).addConsoleCommand,
+  compute: async () => (await import("./commands/compute.ts")).addComputeCommand,
+  participant: async () => (await import("./commands/participant.ts")).addParticipantCommand,
+  requester: async () => (await import("./commands/requester.ts")).addRequesterCommand,
+  service: async () => (await import("./commands/service.ts")).addServiceCommand,
+  remote: async () => (await import("./commands/remote.ts")).addRemoteCommand,
+  stake: async () => (await import("./commands/stake.ts")).addStakeCommand,
+  key: async () => (await import("./commands/key.ts")).addKeyCommand,
+  deploy: async () => (await import("./commands/deploy.ts")).addDeployCommand,
+  doctor: async () => (await import("./commands/doctor.ts")).addDoctorCommand,
+};
+
+const wanted = process.argv[2] ?? "";
+const named = Object.hasOwn(COMMANDS, wanted) ? [COMMANDS[wanted]!] : Object.values(COMMANDS);
+for (const add of await Promise.all(named.map((load) => load()))) add(program);
 
 await runProgram(program, "See surety --help, or --help after a command.");
