@@ -140,7 +140,7 @@ function targetsOf({ jobs }: MarketFigures): Target[] {
       target: "≥ 0.5",
       measured: number(plain.seconds / times.ended),
       outcome: plain.seconds / times.ended >= 0.5 ? "met" : "missed",
-      why: `the agents are the bottleneck: ${number(perTask)} ms of CPU a task, for content ids, encryption and a request to the gateway each for its input, its result and its output.`,
+      why: `the agents are the bottleneck: ${number(perTask)} ms of CPU a task, for content ids, encryption and a request to the gateway each for its input and its result, at either end. What takes a task longer than that leaves most of the time to the sandbox: small ones belong together in one.`,
     },
   ];
 }

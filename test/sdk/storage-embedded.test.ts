@@ -2,9 +2,10 @@ import { EventEmitter, once } from "node:events";
 import { mkdtemp, readFile as readDisk, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { CID } from "multiformats/cid";
 import * as raw from "multiformats/codecs/raw";
@@ -497,6 +498,29 @@ describe("a gateway", function () {
     });
     await response.text();
     expect(response.status).to.equal(413);
+  });
+
+  it("lets whom it refuses finish, so that it reads why", async () => {
+    const url = new URL(await gateway(await store(), { token: "let me in" }));
+    const cid = await computeContentId(nested);
+    const socket = connect(Number(url.port), url.hostname);
+    const failures: Error[] = [];
+    socket.on("error", (error) => failures.push(error));
+    const chunk = "400\r\n" + "x".repeat(1024) + "\r\n";
+    socket.write(`PUT /ipfs/${cid} HTTP/1.1\r\nhost: ${url.host}\r\ntransfer-encoding: chunked\r\n\r\n${chunk}`);
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString()).to.match(/^HTTP\/1.1 401 /);
+    for (let sent = 0; sent < 5; sent += 1) {
+      socket.write(chunk);
+      await sleep(50);
+    }
+    socket.write("0\r\n\r\n");
+    // The connection is as good as any, then.
+    socket.write(`GET /ipfs/bafkqaaa?format=raw HTTP/1.1\r\nhost: ${url.host}\r\nconnection: close\r\n\r\n`);
+    const [next] = (await once(socket, "data")) as [Buffer];
+    expect(next.toString()).to.match(/^HTTP\/1.1 200 /);
+    socket.destroy();
+    expect(failures).to.deep.equal([]);
   });
 
   it("answers like any trustless gateway", async () => {

@@ -98,7 +98,8 @@ export function taskJob(job: TaskJob): V1Job {
           tolerations,
           volumes: volumes(job),
           initContainers: [carrier(job, CONTAINER.intake)],
-          containers: [program(job), carrier(job, CONTAINER.keeper)],
+          // In this order: beside a program that begins processes without end nothing else may begin any more.
+          containers: [carrier(job, CONTAINER.keeper), program(job)],
         },
       },
     },

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { TaskExit } from "../executor.ts";
 
 /** Names of a pod's containers, in the order in which they begin. */
-export const CONTAINER = { intake: "intake", task: "task", keeper: "keeper" } as const;
+export const CONTAINER = { intake: "intake", keeper: "keeper", task: "task" } as const;
 
 /** How far a task's pod is. */
 export type PodState =

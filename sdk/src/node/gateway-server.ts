@@ -220,12 +220,10 @@ function authorized(request: IncomingMessage, token: string): boolean {
 const drainTime = 2000;
 
 function refuse(request: IncomingMessage, response: ServerResponse, status: number, reason: string): void {
-  response.writeHead(status, {
-    "content-type": "text/plain; charset=utf-8",
-    ...(request.complete ? {} : { connection: "close" }),
-  });
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
   response.end(`${reason}\n`);
   if (request.complete) return;
+  // Not closed: what still comes would be answered with a reset, which may overtake the answer.
   request.resume();
   const timer = setTimeout(() => request.destroy(), drainTime);
   timer.unref();
