@@ -121,7 +121,9 @@ describe("a task's Job", () => {
       imagePullSecrets: ["registry"],
     });
     const { spec } = taskJob({ task, names, config: options, purpose: "task", inputBytes: 1 }).spec!.template;
-    const [program] = spec!.containers;
+    // In the order in which they begin.
+    const [keeper, program] = spec!.containers;
+    expect([keeper!.name, program!.name]).to.deep.equal(["keeper", "task"]);
     expect(program!.command!.slice(-4)).to.deep.equal(["/bin/show", "$$(HOME)", "3", "$$$$x"]);
     expect(program!.resources!.limits).to.include({ "amd.com/gpu": "2", cpu: "1" });
     expect(program!.resources!.limits).to.deep.equal(program!.resources!.requests);
@@ -139,7 +141,7 @@ describe("a task's Job", () => {
     const { kind: _, ...options } = kubernetesExecutorSchema.parse(config);
     const { gpu: __, ...program } = task.program;
     const job = taskJob({ task: { ...task, program }, names, config: options, purpose: "task", inputBytes: 1 });
-    expect(job.spec!.template.spec!.containers[0]!.env).to.deep.include({
+    expect(job.spec!.template.spec!.containers.at(-1)!.env).to.deep.include({
       name: "NVIDIA_VISIBLE_DEVICES",
       value: "void",
     });
