@@ -10,7 +10,7 @@ import { readDeployment } from "../../agents/chain-agent.ts";
 import { cpuOf, type ByAgent } from "../devnet-use.ts";
 import { submit } from "../market/submit.ts";
 import { useOf } from "../process.ts";
-import type { MeasureOptions } from "../section.ts";
+import type { MeasureOptions, Size } from "../section.ts";
 import { writeJob, type Checking } from "./job.ts";
 
 /** A market to put a job to. */
@@ -57,7 +57,7 @@ export interface MarketRuns {
 }
 
 /** Seconds that agents are watched at rest. */
-const REST = 10;
+const REST: Record<Size, number> = { quick: 5, whole: 10 };
 
 /** Starts a market of processes, puts one job after the other to it, and counts what everybody executes. */
 export async function runOnMarket(
@@ -70,7 +70,7 @@ export async function runOnMarket(
   try {
     say(`a market of ${market.nodes} nodes, ${market.liars} lying, ${market.lazy} lazy`);
     devnet = await startDevnet({ home: join(home, "devnet"), port: 0, ...market, logLevel: "debug", signal });
-    const idle = await rest(devnet, signal);
+    const idle = await rest(devnet, REST[size], signal);
     const runs: MarketRun[] = [];
     for (const [place, checking] of checkings.entries()) {
       say(`a job on it: ${JSON.stringify(checking)}`);
@@ -148,13 +148,13 @@ async function executedBy({ agents }: Devnet): Promise<{ nodes: Executed; reques
   return total;
 }
 
-async function rest(devnet: Devnet, signal: AbortSignal): Promise<IdleUse | undefined> {
+async function rest(devnet: Devnet, lasting: number, signal: AbortSignal): Promise<IdleUse | undefined> {
   const before = cpuOf(devnet);
-  await sleep(REST * 1_000, undefined, { signal });
+  await sleep(lasting * 1_000, undefined, { signal });
   const after = cpuOf(devnet);
   const memory = memoryOf(devnet, "memory");
   if (!before || !after || !memory) return undefined;
-  const each = (name: keyof ByAgent): number => (after[name] - before[name]) / REST;
+  const each = (name: keyof ByAgent): number => (after[name] - before[name]) / lasting;
   return { cpu: { nodes: each("nodes"), requester: each("requester") }, memory };
 }
 

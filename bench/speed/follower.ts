@@ -26,7 +26,7 @@ export interface FollowerRuns {
 
 /** Older blocks than the newest 256 are read in ranges: both ways count. */
 const SHAPE: Record<Size, { blocks: number; each: number }> = {
-  quick: { blocks: 300, each: 20 },
+  quick: { blocks: 100, each: 20 },
   whole: { blocks: 1000, each: 50 },
 };
 const FINAL_DEPTH = 12;
