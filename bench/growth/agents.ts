@@ -13,8 +13,8 @@ const followScript = fileURLToPath(new URL("./follow.ts", import.meta.url));
 /** Nodes, and batches of a thousand tasks. */
 const STEPS: Record<Size, [number, number][]> = {
   quick: [
+    [100, 1],
     [100, 10],
-    [100, 100],
   ],
   whole: [
     [100, 1],

@@ -14,7 +14,7 @@ import type { MeasureOptions, Size } from "../section.ts";
 
 /** The demo's map in 288 tiles, or quick a smaller one in a hundred. */
 const LAYOUTS: Record<Size, Layout> = {
-  quick: { width: 1440, height: 720, columns: 10, rows: 10 },
+  quick: { width: 720, height: 360, columns: 10, rows: 10 },
   whole: { width: 2160, height: 1080, columns: 24, rows: 12 },
 };
 

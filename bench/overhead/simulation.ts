@@ -36,7 +36,7 @@ function shapes(): Omit<SimulatedPoint, "runs">[] {
 
 /** Plays markets of hundreds of nodes by the contracts' rules. Work is counted in tasks, each as dear as the others. */
 export async function simulate({ size, seed, repetitions, signal, say }: MeasureOptions): Promise<SimulatedPoint[]> {
-  const [batches, nodes] = size === "quick" ? [5, 300] : [40, 1_000];
+  const [batches, nodes] = size === "quick" ? [3, 200] : [40, 1_000];
   const points: SimulatedPoint[] = [];
   const wanted = shapes();
   say(`${repetitions} × ${wanted.length} markets of ${nodes} nodes and ${batches} batches, simulated`);

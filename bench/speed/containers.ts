@@ -36,7 +36,7 @@ export async function runContainers({
   } catch (error) {
     return { missing: `no Docker engine at ${engineSocket}: ${(error as Error).message}` };
   }
-  const count = (size === "quick" ? 2 : 3) * repetitions;
+  const count = (size === "quick" ? 1 : 3) * repetitions;
   say(`${count} × a container around a program that does nothing`);
   const image = await busyboxImage();
   const executor = testExecutor();

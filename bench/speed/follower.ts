@@ -25,20 +25,19 @@ export interface FollowerRuns {
 }
 
 /** Older blocks than the newest 256 are read in ranges: both ways count. */
-const SHAPE: Record<Size, { blocks: number; each: number }> = {
-  quick: { blocks: 100, each: 20 },
-  whole: { blocks: 1000, each: 50 },
+const SHAPE: Record<Size, { blocks: number; each: number; live: number }> = {
+  quick: { blocks: 100, each: 20, live: 5 },
+  whole: { blocks: 1000, each: 50, live: 20 },
 };
 const FINAL_DEPTH = 12;
 const POLL_MS = 500;
-const LIVE_BLOCKS = 20;
 
 /** Logs its first word, and every number from there down to one. */
 const runtime = "5f355b8060205fa160019003806002" + "5700";
 const creation = `0x70${runtime}5f526011600ff3`;
 
 export async function runFollower({ size, repetitions, signal, say }: MeasureOptions): Promise<FollowerRuns> {
-  const { blocks, each } = SHAPE[size];
+  const { blocks, each, live } = SHAPE[size];
   const chain = await Anvil.start();
   try {
     const contract = await deploy(chain);
@@ -54,8 +53,8 @@ export async function runFollower({ size, repetitions, signal, say }: MeasureOpt
       const logs = (await chain.send("eth_getLogs", filter)) as unknown[];
       runs.plain.push((performance.now() - began) / 1000);
       if (logs.length !== runs.events) throw new Error(`the chain has ${logs.length} logs`);
-      const isLast = place === repetitions - 1;
-      const { seconds, bytes, lag } = await follow(chain, contract, { events: runs.events, isLast, signal });
+      const more = place === repetitions - 1 ? live : 0;
+      const { seconds, bytes, lag } = await follow(chain, contract, { events: runs.events, more, signal });
       runs.read.push(seconds);
       runs.journalBytes = bytes / runs.events;
       runs.lag.push(...lag);
@@ -78,11 +77,11 @@ async function emit(chain: Anvil, to: string, count: number): Promise<void> {
   await chain.mine();
 }
 
-/** Reads everything anew; then, if it is the last time, waits for more. */
+/** Reads everything anew; then waits for so many blocks more. */
 async function follow(
   chain: Anvil,
   contract: string,
-  { events, isLast, signal }: { events: number; isLast: boolean; signal: AbortSignal },
+  { events, more, signal }: { events: number; more: number; signal: AbortSignal },
 ): Promise<{ seconds: number; bytes: number; lag: number[] }> {
   const home = await mkdtemp(join(tmpdir(), "surety-bench-"));
   const journal = Journal.open({ home });
@@ -98,7 +97,7 @@ async function follow(
     const began = performance.now();
     const following = follower.run({
       signal: AbortSignal.any([signal, ended.signal]),
-      onEvents: (more) => void (seen += more.length),
+      onEvents: (all) => void (seen += all.length),
       onHead: ({ number }) => {
         // A look finds all blocks since the last one.
         for (head += 1; head < number; head += 1) heads.set(head, performance.now());
@@ -109,7 +108,7 @@ async function follow(
     const seconds = (performance.now() - began) / 1000;
     if (seen !== events) throw new Error(`the follower saw ${seen} of ${events} events`);
     const bytes = (await stat(join(home, "journal.sqlite"))).size + (await stat(join(home, "journal.sqlite-wal"))).size;
-    const lag = isLast ? await live(chain, contract, heads, signal) : [];
+    const lag = await lagOf(more, chain, contract, { heads, signal });
     ended.abort();
     await following;
     return { seconds, bytes, lag };
@@ -120,14 +119,15 @@ async function follow(
   }
 }
 
-async function live(
+/** Milliseconds from each of so many new blocks to its being seen. */
+async function lagOf(
+  blocks: number,
   chain: Anvil,
   contract: string,
-  heads: ReadonlyMap<number, number>,
-  signal: AbortSignal,
+  { heads, signal }: { heads: ReadonlyMap<number, number>; signal: AbortSignal },
 ): Promise<number[]> {
   const lag: number[] = [];
-  for (let block = 0; block < LIVE_BLOCKS; block += 1) {
+  for (let block = 0; block < blocks; block += 1) {
     await emit(chain, contract, 20);
     const mined = performance.now();
     const number = await chain.height();
