@@ -103,7 +103,8 @@ async function repeat(
 }
 
 /** Every way through a dispute. */
-export async function sweepDisputes({ repetitions, seed, signal, say }: MeasureOptions): Promise<DisputePoint[]> {
+export async function sweepDisputes({ size, seed, signal, say, ...options }: MeasureOptions): Promise<DisputePoint[]> {
+  const repetitions = size === "quick" ? 1 : options.repetitions;
   const runs = new Map<string, Spent[]>();
   for (let run = 0; run < repetitions; run += 1) {
     signal.throwIfAborted();

@@ -12,9 +12,9 @@ import type { MeasureOptions, Size } from "../section.ts";
  * long, so that a share of the tasks is a share of the work.
  */
 
-/** The demo's map in 288 tiles, or quick a smaller one in a hundred. */
+/** The demo's map in 288 tiles, or quick a smaller one in 64. */
 const LAYOUTS: Record<Size, Layout> = {
-  quick: { width: 720, height: 360, columns: 10, rows: 10 },
+  quick: { width: 720, height: 360, columns: 8, rows: 8 },
   whole: { width: 2160, height: 1080, columns: 24, rows: 12 },
 };
 
