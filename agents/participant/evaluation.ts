@@ -10,6 +10,7 @@ import type { Executor } from "../executor/executor.ts";
 import { contentIds, contentShare, fetchContent } from "../schema/content-fields.ts";
 import type { VerifiedRelease } from "../schema/release.ts";
 import { runEvaluator, type EvaluatorOrder, type EvaluatorResult, type SchemaRunner } from "../schema/run-schema.ts";
+import { workThrough } from "../work-through.ts";
 import type { BlockFacts, Blocks } from "./blocks.ts";
 import { HeldContent } from "./held-content.ts";
 import type { Releases } from "./releases.ts";
@@ -186,31 +187,27 @@ export class Evaluation {
     const workers = new Map<string, EvaluatorOrder["workers"][number]>();
     const content: [string, Directory][] = [];
     const leftOut: LeftOut[] = [];
-    const waiting = [...record.revealed];
     const { output } = proto.worker;
-    const read = async (): Promise<void> => {
-      for (let node = waiting.shift(); node !== undefined; node = waiting.shift()) {
-        try {
-          const result = await this.#reader.result(record, record.workers.get(node)!, signal);
-          // Nothing but what it brings along: another's content may be there or not.
-          await fetchContent(new HeldContent(result.content), contentIds(output, output.check(result.reply)), {
-            ...contentShare(2 * record.revealed.length),
-            signal,
-          }).catch((error: unknown) => {
-            throw error instanceof SuretyError ? incomplete(error) : error;
-          });
-          content.push(...result.content);
-          const checkpoints = result.checkpoints.map(({ state }) => state);
-          workers.set(node, { node, reply: result.reply, checkpoints });
-        } catch (error) {
-          signal?.throwIfAborted();
-          // A stranger's fault costs nobody but itself; one of this machine is no stranger's.
-          if (!(error instanceof SuretyError) || OF_MACHINE.includes(error.code)) throw error;
-          leftOut.push(left(node, error));
-        }
+    await workThrough(record.revealed, { atOnce: AT_ONCE }, async (node) => {
+      try {
+        const result = await this.#reader.result(record, record.workers.get(node)!, signal);
+        // Nothing but what it brings along: another's content may be there or not.
+        await fetchContent(new HeldContent(result.content), contentIds(output, output.check(result.reply)), {
+          ...contentShare(2 * record.revealed.length),
+          signal,
+        }).catch((error: unknown) => {
+          throw error instanceof SuretyError ? incomplete(error) : error;
+        });
+        content.push(...result.content);
+        const checkpoints = result.checkpoints.map(({ state }) => state);
+        workers.set(node, { node, reply: result.reply, checkpoints });
+      } catch (error) {
+        signal?.throwIfAborted();
+        // A stranger's fault costs nobody but itself; one of this machine is no stranger's.
+        if (!(error instanceof SuretyError) || OF_MACHINE.includes(error.code)) throw error;
+        leftOut.push(left(node, error));
       }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, read));
+    });
     const inOrder = record.revealed.flatMap((node) => workers.get(node) ?? []);
     return { workers: inOrder, content, leftOut: leftOut.sort((a, b) => (a.node < b.node ? -1 : 1)) };
   }

@@ -7,6 +7,7 @@ import type { SchemaProto } from "#sdk/schema-proto.ts";
 import { workerSeed } from "#sdk/schema-seed.ts";
 import type { Storage } from "#sdk/storage.ts";
 import type { Executor } from "../executor/executor.ts";
+import { workThrough } from "../work-through.ts";
 import { contentIds, contentShare, fetchContent, storeContent } from "./content-fields.ts";
 import { CALL_FILES, callProgram, type SchemaPrograms } from "./program-call.ts";
 
@@ -201,18 +202,14 @@ export async function runWorkers(
 ): Promise<WorkersRun> {
   const request = runner.schema.proto.worker.input.check(order.request);
   const runs = new Map<string, WorkerResult | SuretyError>();
-  const waiting = [...nodes];
-  const work = async (): Promise<void> => {
-    for (let node = waiting.shift(); node !== undefined; node = waiting.shift()) {
-      try {
-        runs.set(node, await runWorker(runner, { ...order, request, node }, { signal }));
-      } catch (error) {
-        if (!(error instanceof SuretyError) || signal?.aborted) throw error;
-        runs.set(node, error);
-      }
+  await workThrough(nodes, { atOnce: AT_ONCE }, async (node) => {
+    try {
+      runs.set(node, await runWorker(runner, { ...order, request, node }, { signal }));
+    } catch (error) {
+      if (!(error instanceof SuretyError) || signal?.aborted) throw error;
+      runs.set(node, error);
     }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  });
   const done: WorkersRun = { workers: [], failed: [] };
   for (const node of nodes) {
     const run = runs.get(node)!;
