@@ -29,6 +29,12 @@ interface Counts {
   skipped: number;
 }
 
+interface Outcome {
+  counts: Counts;
+  /** What the suite told of its failed tests, a line each. */
+  failures: string[];
+}
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = (path: string): string => fileURLToPath(new URL(`../node_modules/${path}`, import.meta.url));
 
@@ -75,14 +81,18 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-const rows: { name: string; counts: Counts; seconds: number }[] = [];
+const rows: (Outcome & { name: string; seconds: number })[] = [];
 for (const suite of suites) {
   if (wanted.length > 0 && !wanted.includes(suite.name)) continue;
   if (globSync(suite.files, { cwd: root }).length === 0) continue;
   console.log(`\n== ${suite.name}: ${suite.about}\n`);
   const started = performance.now();
-  rows.push({ name: suite.name, counts: await run(suite), seconds: (performance.now() - started) / 1000 });
+  rows.push({ name: suite.name, ...(await run(suite)), seconds: (performance.now() - started) / 1000 });
 }
+
+// Told once more where a reader of a long log looks first, and where a log that was cut still has it.
+for (const { name, counts, failures } of rows)
+  if (counts.failed > 0) console.log(`\n== what failed in ${name}\n\n${failures.join("\n").trimEnd()}`);
 
 console.log("");
 for (const { name, counts, seconds } of rows)
@@ -103,7 +113,7 @@ function summary({ passed, failed, skipped }: Counts): string {
 }
 
 /** Runs a suite, showing what it prints. One that ends badly without a failed test counts as one. */
-async function run({ command, totals }: Suite): Promise<Counts> {
+async function run({ command, totals }: Suite): Promise<Outcome> {
   const [script = "", ...args] = command;
   if (!existsSync(script)) throw new Error(`${script} is not installed`);
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], {
@@ -112,6 +122,7 @@ async function run({ command, totals }: Suite): Promise<Counts> {
     env: { ...process.env, HARDHAT_DISABLE_TELEMETRY_PROMPT: "true" },
   });
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const failures: string[] = [];
   const ended = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 1)));
   for await (const line of createInterface({ input: child.stdout })) {
     console.log(line);
@@ -121,9 +132,13 @@ async function run({ command, totals }: Suite): Promise<Counts> {
       const found = pattern.exec(plain);
       if (found) counts[name] = Number(found[1]);
     }
+    // Both runners tell of the failed ones after their totals.
+    if (counts.failed > 0) failures.push(plain);
   }
   const status = await ended;
-  if (status !== 0 && counts.failed === 0) counts.failed = 1;
-  if (status === 0 && counts.passed + counts.skipped === 0) counts.failed = 1;
-  return counts;
+  if (counts.failed === 0 && (status !== 0 || counts.passed + counts.skipped === 0)) {
+    counts.failed = 1;
+    failures.push(`It ended with status ${String(status)}, and told of no failed test.`);
+  }
+  return { counts, failures };
 }
