@@ -53,7 +53,7 @@ describe("tasks in a Kubernetes cluster", function () {
   });
 
   it("tell what they used while they ran, unless they meddle with it", async () => {
-    const used = "head -c 20000000 /dev/urandom | tail -c 20000000 | wc -c; sleep 1";
+    const used = "head -c 20000000 /dev/urandom | tail -c 20000000 | (sleep 1; wc -c)";
     const [honest, short, forged] = await Promise.all([
       run(shell(used)),
       run(shell("> /streams/trace; sleep 0.1; exit 4")),

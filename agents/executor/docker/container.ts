@@ -7,7 +7,7 @@ import { remove } from "./leftovers.ts";
 import type { ContainerEnd } from "./exit.ts";
 
 /** How long the engine may take to say that a process was killed for want of memory, after it said that it was killed. */
-const OOM_TRIES = 10;
+const OOM_TRIES = 40;
 const OOM_WAIT_MS = 50;
 const KILLED = 137;
 
