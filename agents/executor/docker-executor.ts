@@ -366,7 +366,9 @@ export class DockerExecutor implements Executor {
       if (stopped === undefined && (await wasSignalled(this.#engine, id))) {
         throw new Error("the container was sent a signal from outside");
       }
-      const exit = exitOf(await endOf(this.#engine, id, code), stopped);
+      // Whom the agent killed ends with its signal, too: then there is nothing to wait for.
+      const killed = stopped !== undefined;
+      const exit = exitOf(killed ? { code, outOfMemory: false } : await endOf(this.#engine, id, code), stopped);
       // How far it came until then depends on the machine, so none of it is kept.
       if (!("code" in exit)) return outcome({ exit }, started, end);
       const read = await within(STREAM_END_MS, streams, "the last of what the task wrote did not come");

@@ -91,7 +91,7 @@ describe("resource trace of a real container", function () {
         const [least, most] =
           runtime === "runc"
             ? [0.7 * seconds - 3 * (SAMPLE_MS / 1000), 2 * seconds + 1]
-            : [0.1 * seconds, (cpus().length * milliseconds) / 1000 + 1];
+            : [0.1 * seconds, (cpus().length * milliseconds!) / 1000 + 1];
         expect(cpu! / 1e6).to.be.within(least, most);
         expect(samples.some(({ processes }) => processes >= 2)).to.equal(true);
         expect(decodeTrace(encodeTrace(outcome.trace!))).to.deep.equal(outcome.trace);
