@@ -112,9 +112,9 @@ describe("a Kubernetes cluster in which things break", function () {
     });
 
     it("and leaves what it finds no place for, or no GPU", async () => {
-      const nowhere = namespace.executor({ nodeSelector: { "surety.test/nowhere": "" }, startSeconds: 5 });
+      const nowhere = namespace.executor({ nodeSelector: { "surety.test/nowhere": "" }, startSeconds: 12 });
       const gpus = { resource: "nvidia.com/gpu", count: 8, memory: 2 ** 34 };
-      const none = namespace.executor({ gpus, startSeconds: 5 });
+      const none = namespace.executor({ gpus, startSeconds: 12 });
       const program = namespace.program(["/bin/true"]);
       const gpu = { count: 1, capabilities: ["compute"], memory: 2 ** 33 };
       const [place, lent] = await Promise.all([
@@ -187,7 +187,7 @@ describe("a Kubernetes cluster in which things break", function () {
       const body = { metadata: { name: "none" }, spec: { limits } };
       await namespace.core.createNamespacedLimitRange({ namespace: namespace.name, body });
       try {
-        const error = await errorOf(lasting(), { startSeconds: 8 });
+        const error = await errorOf(lasting(), { startSeconds: 15 });
         expect(error).to.include({ code: "EXECUTOR_FAILED", kind: "retryable" });
         expect(error.message).to.contain("maximum memory usage per Container is 1Mi");
       } finally {
