@@ -1,6 +1,4 @@
 import { createHash } from "node:crypto";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { expect } from "chai";
 import { extract } from "tar-stream";
@@ -21,6 +19,7 @@ import {
   type TestImage,
 } from "../support/docker-engine.ts";
 import { codeOf } from "../support/error-code.ts";
+import { TestRegistry, type PublishedImage } from "../support/registry.ts";
 
 const architecture = process.arch === "arm64" ? "arm64" : "amd64";
 const maxBytes = 64 * 2 ** 20;
@@ -288,55 +287,16 @@ describe("images in the engine", function () {
   });
 
   describe("from a registry", () => {
-    let registry: Server;
-    let host: string;
-    const blobs = new Map<string, { type: string; bytes: Buffer }>();
-    const put = (type: string, bytes: Buffer) => {
-      const digest = `sha256:${sha256(bytes)}`;
-      blobs.set(digest, { type, bytes });
-      return { mediaType: type, digest, size: bytes.length };
-    };
+    let registry: TestRegistry;
 
     before(async () => {
-      // The part of a registry that a pull by digest asks for.
-      registry = createServer((request, response) => {
-        const digest = /(sha256:[0-9a-f]{64})$/.exec(request.url ?? "")?.[1];
-        const found = blobs.get(digest ?? "");
-        if (request.url === "/v2/") response.end("{}");
-        else if (found === undefined) response.writeHead(404).end("{}");
-        else {
-          response.writeHead(200, {
-            "content-type": found.type,
-            "content-length": found.bytes.length,
-            "docker-content-digest": digest,
-          });
-          response.end(request.method === "HEAD" ? undefined : found.bytes);
-        }
-      });
-      await new Promise<void>((resolve) => registry.listen(0, "127.0.0.1", resolve));
-      host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+      registry = await TestRegistry.start();
     });
 
-    after(() => void registry?.close());
+    after(() => registry?.close());
 
-    const publish = async (entries: LayerEntry[]): Promise<{ reference: string; id: string }> => {
-      const layer = Buffer.from(await packTar(entries));
-      const config = put(
-        "application/vnd.docker.container.image.v1+json",
-        Buffer.from(
-          JSON.stringify({
-            architecture,
-            os: "linux",
-            config: { Cmd: ["/file"] },
-            rootfs: { type: "layers", diff_ids: [`sha256:${sha256(layer)}`] },
-          }),
-        ),
-      );
-      const type = "application/vnd.docker.distribution.manifest.v2+json";
-      const layers = [put("application/vnd.docker.image.rootfs.diff.tar.gzip", gzipSync(layer))];
-      const { digest } = put(type, Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: type, config, layers })));
-      return { reference: `${host}/jobs/image@${digest}`, id: config.digest };
-    };
+    const publish = (entries: LayerEntry[]): Promise<PublishedImage> =>
+      registry.publish("jobs/image", { entries, config: { Cmd: ["/file"] } });
 
     it("are pulled by digest", async () => {
       const { reference, id } = await publish([{ name: "file", bytes: Buffer.from(`${Math.random()}`) }]);
@@ -349,9 +309,9 @@ describe("images in the engine", function () {
       const { reference, id } = await publish([{ name: "file", bytes: Buffer.alloc(100_000, `${Math.random()}`) }]);
       expect(await codeOf(() => small.check({ image: { reference } }))).to.equal("IMAGE_TOO_LARGE");
       expect(await isThere(id)).to.equal(false);
-      const nowhere = { reference: `${host}/jobs/image@sha256:${"0".repeat(64)}` };
+      const nowhere = { reference: `${registry.host}/jobs/image@sha256:${"0".repeat(64)}` };
       expect(await codeOf(() => small.check({ image: nowhere }))).to.equal("IMAGE_UNAVAILABLE");
-      expect(await codeOf(() => small.check({ image: { reference: `${host}/jobs/image:latest` } }))).to.equal(
+      expect(await codeOf(() => small.check({ image: { reference: `${registry.host}/jobs/image:latest` } }))).to.equal(
         "IMAGE_UNAVAILABLE",
       );
       await small.close();

@@ -70,15 +70,13 @@ export class TestNamespace {
 
   static async make(at: string): Promise<TestNamespace> {
     const registry = await TestRegistry.start();
-    const images = {
-      busybox: await registry.publish("tests/busybox", {
-        entries: await busyboxEntries(),
-        config: { Env: ["PATH=/bin"] },
-      }),
-      carrier: await registry.publish("tests/carrier", {
+    const [busybox, carrier] = await Promise.all([
+      registry.publish("tests/busybox", { entries: await busyboxEntries(), config: { Env: ["PATH=/bin"] } }),
+      registry.publish("tests/carrier", {
         entries: [{ name: "carrier", mode: 0o755, bytes: await readFile(join(at, "carrier")) }],
       }),
-    };
+    ]);
+    const images = { busybox: busybox.reference, carrier: carrier.reference };
     const name = `surety-${randomBytes(4).toString("hex")}`;
     const place = { name, config: admin(at), kubeconfig: join(at, "agent.conf") };
     const namespace = new TestNamespace(place, registry, images);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 import { packTar, type LayerEntry } from "../../agents/executor/docker/pack-image.ts";
 
 /** What to put in an image of a {@link TestRegistry}. */
@@ -8,6 +9,14 @@ export interface RegistryImage {
   entries: LayerEntry[];
   /** The image's own `Env`, `User`, `Entrypoint` and so on. */
   config?: Record<string, unknown>;
+}
+
+/** What it is published as. */
+export interface PublishedImage {
+  /** Reference by digest. */
+  reference: string;
+  /** Digest of its configuration, by which engines know it. */
+  id: string;
 }
 
 type Blobs = Map<string, { type: string; bytes: Buffer }>;
@@ -48,8 +57,8 @@ export class TestRegistry {
     return registry;
   }
 
-  /** Publishes an image of one layer. @returns its reference by digest */
-  async publish(name: string, { entries, config = {} }: RegistryImage): Promise<string> {
+  /** Publishes an image of one layer. */
+  async publish(name: string, { entries, config = {} }: RegistryImage): Promise<PublishedImage> {
     const layer = Buffer.from(await packTar(entries));
     const configuration = this.#put(
       "application/vnd.docker.container.image.v1+json",
@@ -70,11 +79,11 @@ export class TestRegistry {
           schemaVersion: 2,
           mediaType,
           config: configuration,
-          layers: [this.#put("application/vnd.docker.image.rootfs.diff.tar", layer)],
+          layers: [this.#put("application/vnd.docker.image.rootfs.diff.tar.gzip", gzipSync(layer))],
         }),
       ),
     );
-    return `${this.host}/${name}@${manifest.digest}`;
+    return { reference: `${this.host}/${name}@${manifest.digest}`, id: configuration.digest };
   }
 
   close(): void {
