@@ -41,8 +41,11 @@ type ClusterTask = TaskJob["task"];
 const END_MS = 120_000;
 /** The pods of an earlier life may take so long to end, milliseconds. */
 const GONE_MS = 60_000;
-/** Tries to bring the input, or to fetch the output, before a task is given up. */
-const TRIES = 3;
+/**
+ * Tries to bring the input, or to fetch the output, before a task is given up; between two of them the pod is looked at,
+ * which waits for an API server that is away.
+ */
+const TRIES = 6;
 /** What a rehearsal showed counts for so long, milliseconds. */
 const REHEARSED_MS = 600_000;
 
@@ -331,7 +334,7 @@ export class KubernetesExecutor implements Executor {
     signal: AbortSignal,
   ): Promise<Omit<TaskOutcome, "exit" | "usage"> | { exit: TaskExit }> {
     const read = (what: "streams" | "out", limits: { bytes: number; files: number }): Promise<Outputs> =>
-      again(signal, async () =>
+      this.#again(pod, signal, async () =>
         readOutputs(await ask(this.#cluster, this.#in(pod, CONTAINER.keeper, ["give", what]), signal), limits),
       );
     const streams = await read("streams", { bytes: outputBytes + MAX_TRACE_BYTES, files: 3 });
@@ -342,6 +345,21 @@ export class KubernetesExecutor implements Executor {
     const written = await read("out", { bytes, files });
     if ("exit" in written) return written;
     return { stdout: stdout!, stderr: stderr!, files: written.files, trace: traceIn(streams.files.get("trace")) };
+  }
+
+  /** Fetches what may fail to come with the connection, as long as the pod that has it is there. */
+  async #again<T>(pod: V1Pod, signal: AbortSignal, fetch: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await fetch();
+      } catch (error) {
+        signal.throwIfAborted();
+        const seen = (await this.#sightings.next(signal)).get(pod.metadata!.labels![LABEL.task]!);
+        if (seen !== undefined && stateOf(seen).at !== "lost" && attempt < TRIES) continue;
+        const reason = (error as Error).message;
+        throw failed(`the output did not get out of the pod: ${reason}`, { reason }, error);
+      }
+    }
   }
 
   #in(pod: V1Pod, container: string, words: string[]): PodCommand {
@@ -399,19 +417,6 @@ function traceIn(bytes: Uint8Array | undefined): ResourceTrace | undefined {
     return bytes === undefined ? undefined : decodeTrace(bytes);
   } catch {
     return undefined;
-  }
-}
-
-/** Tries to fetch what may fail to come with the connection. */
-async function again<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      const reason = (error as Error).message;
-      if (attempt === TRIES) throw failed(`the output did not get out of the pod: ${reason}`, { reason }, error);
-    }
   }
 }
 

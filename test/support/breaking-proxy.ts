@@ -2,8 +2,8 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 
 /** Passes connections on to a port of this host, and cuts some of them. */
 export class BreakingProxy {
-  /** Cuts so many more connections that have carried more than `bytes` in one direction. */
-  readonly cut = { up: 0, down: 0, bytes: 1_000_000 };
+  /** Cuts so many more connections that have carried more than `bytes` in one direction, and is away for a while then. */
+  readonly cut = { up: 0, down: 0, bytes: 1_000_000, awayMs: 0 };
   readonly #server: Server;
   readonly #open = new Set<Socket>();
   #isAway = false;
@@ -50,6 +50,10 @@ export class BreakingProxy {
         carried += piece.length;
         if (carried > this.cut.bytes && this.cut[way] > 0) {
           this.cut[way] -= 1;
+          if (this.cut.awayMs > 0) {
+            this.isAway = true;
+            setTimeout(() => (this.isAway = false), this.cut.awayMs).unref();
+          }
           return end();
         }
         if (!to.write(piece)) from.pause();
