@@ -42,6 +42,9 @@ const bin = (path: string): string => fileURLToPath(new URL(`../node_modules/${p
 const hardhatTotals = { passed: /^(\d+) passing/, failed: /^(\d+) failing/, skipped: /^(\d+) skipped/ };
 const mochaTotals = { passed: /^ {2}(\d+) passing/, failed: /^ {2}(\d+) failing/, skipped: /^ {2}(\d+) pending/ };
 
+/** From here on a runner tells of its failed tests. Hardhat's runners do, each by itself, before it sums them up. */
+const failing = /^ *\d+ failing( \(|$)/;
+
 const suites: Suite[] = [
   {
     name: "contracts",
@@ -123,6 +126,7 @@ async function run({ command, totals }: Suite): Promise<Outcome> {
   });
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   const failures: string[] = [];
+  let isTelling = false;
   const ended = new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 1)));
   for await (const line of createInterface({ input: child.stdout })) {
     console.log(line);
@@ -132,13 +136,13 @@ async function run({ command, totals }: Suite): Promise<Outcome> {
       const found = pattern.exec(plain);
       if (found) counts[name] = Number(found[1]);
     }
-    // Both runners tell of the failed ones after their totals.
-    if (counts.failed > 0) failures.push(plain);
+    isTelling ||= failing.test(plain);
+    if (isTelling) failures.push(plain);
   }
   const status = await ended;
   if (counts.failed === 0 && (status !== 0 || counts.passed + counts.skipped === 0)) {
     counts.failed = 1;
-    failures.push(`It ended with status ${String(status)}, and told of no failed test.`);
+    failures.push(`It ended with status ${status}, and told of no failed test.`);
   }
   return { counts, failures };
 }
